@@ -1,0 +1,46 @@
+"""When a user is due: its fixed place in the interval, and the back-off after a poll that observed nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_RETRY: Final = timedelta(seconds=5)
+SECOND_404_AFTER: Final = timedelta(seconds=60)
+"""A user is gone only when a second 404 follows the first by at least this (contract, section 5)."""
+
+
+def place(user_id: UUID) -> float:
+    """Return a user's place in any interval, a fixed number in [0, 1), evenly spread over users."""
+    return _fraction(user_id, b"place")
+
+
+def next_due(user_id: UUID, interval: timedelta, now: datetime) -> datetime:
+    """Return the first time after ``now`` at which the user's place in the interval comes round."""
+    offset = interval * place(user_id)
+    passed = (now - EPOCH - offset) // interval
+    return EPOCH + offset + (passed + 1) * interval
+
+
+def backoff(user_id: UUID, failures: int, interval: timedelta) -> timedelta:
+    """Return how long to wait after ``failures`` (1 or more) polls in a row that observed nothing.
+
+    Doubles from 5 s, between half and all of it by a jitter fixed for user and count, never over ``interval``.
+    """
+    doubled: timedelta = FIRST_RETRY * 2 ** min(failures - 1, 24)
+    ceiling = min(interval, doubled)
+    return ceiling * (0.5 + _jitter(user_id, failures) / 2)
+
+
+def _jitter(user_id: UUID, failures: int) -> float:
+    return _fraction(user_id, b"jitter-%d" % failures)
+
+
+def _fraction(user_id: UUID, purpose: bytes) -> float:
+    digest = blake2b(user_id.bytes, digest_size=6, person=purpose[:16]).digest()
+    return int.from_bytes(digest, "big") / (1 << 48)

@@ -1,0 +1,158 @@
+"""The words of the domain as values.
+
+A *target* is one Junction team; a *user* is a member of its cohort; a *connection* is (target, user, provider);
+a *snapshot* is what one poll of one user saw; a *transition* is one difference between two successive snapshots.
+All times are aware and UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from uuid import UUID
+
+ERROR: Final = "error"
+CONNECTED: Final = "connected"
+AVAILABLE: Final = "available"
+UNSPECIFIED: Final = "unspecified"
+"""Stands where the vendor gave no error type."""
+
+
+class Kind(StrEnum):
+    """What a transition says. The vendor's sets are open; this one is ours and closed."""
+
+    APPEARED = "appeared"
+    ERRORED = "errored"
+    ERROR_CHANGED = "error_changed"
+    RECOVERED = "recovered"
+    RECONNECTED = "reconnected"
+    STATUS_CHANGED = "status_changed"
+    DISAPPEARED = "disappeared"
+    RESOURCE_LOST = "resource_lost"
+    RESOURCE_RESTORED = "resource_restored"
+    USER_GONE = "user_gone"
+    USER_RETURNED = "user_returned"
+
+
+class Outcome(StrEnum):
+    """How one poll ended."""
+
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    GONE = "gone"
+    INVALID = "invalid"
+    REJECTED = "rejected"
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    TIMEOUT = "timeout"
+    MALFORMED = "malformed"
+
+
+OBSERVED: Final = frozenset({Outcome.UNCHANGED, Outcome.CHANGED})
+"""The outcomes that saw the user's connections. All others change no connection, ever."""
+
+
+class Intent(StrEnum):
+    """What a person decided about a user; nothing that is observed ever changes it."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    REMOVED = "removed"
+
+
+class Presence(StrEnum):
+    """What was observed about a user, apart from what a person decided."""
+
+    PRESENT = "present"
+    GONE = "gone"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """One registered member of a target's cohort."""
+
+    target: str
+    user_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One row of an answer, the vendor's words kept as sent.
+
+    ``resources`` maps a resource to its availability word. A resource that a row does not mention was not
+    observed. ``error_type``, ``error_message`` and ``errored_at`` are None outside ``error``.
+    """
+
+    provider: str
+    status: str
+    created_on: datetime | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    errored_at: datetime | None = None
+    external_user_id: str | None = None
+    resources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def in_error(self) -> bool:
+        """Whether the vendor has given this connection up until the user re-links."""
+        return self.status == ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What one poll of one user saw.
+
+    ``complete`` is false where rows could not be read: then the absence of a provider says nothing.
+    ``malformed_rows`` counts those rows.
+    """
+
+    connections: Mapping[str, Connection]
+    complete: bool = True
+    malformed_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserState:
+    """All that is known of one user when a poll's answer comes in.
+
+    ``observed_at`` is the time of the last good snapshot, None before the first.
+    ``since`` tells for each connection since when it has had its status.
+    ``missing_since`` is the time of the first 404 in a row, None while there is none.
+    """
+
+    user: User
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+    since: Mapping[str, datetime] = field(default_factory=dict)
+    observed_at: datetime | None = None
+    presence: Presence = Presence.PRESENT
+    missing_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One difference between two successive snapshots of one user; field for field the public JSON.
+
+    ``id`` is derived from what the transition says, so the same pair of snapshots gives the same id.
+    """
+
+    id: UUID
+    target: str
+    user_id: UUID
+    provider: str | None
+    kind: Kind
+    resource: str | None = None
+    previous_status: str | None = None
+    status: str | None = None
+    previous_error_type: str | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    errored_at: datetime | None = None
+    previous_observed_at: datetime | None
+    observed_at: datetime
+    baseline: bool = False

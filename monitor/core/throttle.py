@@ -1,0 +1,69 @@
+"""How fast a target may be asked: a token bucket whose rate yields when the target says so.
+
+On 429 and 503 the rate is halved, at most once a second and never below a 32nd of the configured one; ``Retry-After``
+stops it altogether, up to 5 minutes; after 10 s without one it rises by an eighth of the configured rate a second
+(contract, section 5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from monitor.core.cadence import EPOCH
+
+FLOOR: Final = 1 / 32
+HALVED_AT_MOST_EVERY: Final = timedelta(seconds=1)
+LONGEST_RETRY_AFTER: Final = timedelta(minutes=5)
+RISES_AFTER: Final = timedelta(seconds=10)
+RISE_PER_SECOND: Final = 1 / 8
+BURST_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttle:
+    """``rate`` is the configured one in requests per second; ``factor`` is the share of it at ``throttled_at``."""
+
+    rate: float
+    factor: float = 1.0
+    tokens: float = 0.0
+    refilled_at: datetime = EPOCH
+    throttled_at: datetime = EPOCH
+    halved_at: datetime = EPOCH
+    blocked_until: datetime = EPOCH
+
+    def factor_at(self, now: datetime) -> float:
+        """Return the share of the configured rate that holds at ``now``, in [1/32, 1]."""
+        rising = (now - self.throttled_at - RISES_AFTER).total_seconds()
+        return min(1.0, self.factor + max(0.0, rising) * RISE_PER_SECOND)
+
+    def take(self, wanted: int, now: datetime) -> tuple[int, Throttle]:
+        """Return how many of ``wanted`` requests may start at ``now``, and the throttle after they did."""
+        filled = self._refill(now)
+        granted = 0 if now < self.blocked_until else max(0, min(wanted, int(filled.tokens)))
+        return granted, replace(filled, tokens=filled.tokens - granted)
+
+    def give_back(self, unused: int) -> Throttle:
+        """Return the throttle after ``unused`` granted requests were not made."""
+        return replace(self, tokens=self.tokens + unused)
+
+    def after_refusal(self, now: datetime, retry_after: timedelta | None) -> Throttle:
+        """Return the throttle after the target answered 429 or 503 at ``now``."""
+        factor, halved_at = self.factor_at(now), self.halved_at
+        if now - halved_at >= HALVED_AT_MOST_EVERY:
+            factor, halved_at = max(FLOOR, factor / 2), now
+        wait = min(retry_after or timedelta(0), LONGEST_RETRY_AFTER)
+        return replace(
+            self._refill(now),
+            factor=factor,
+            halved_at=halved_at,
+            throttled_at=now,
+            blocked_until=max(self.blocked_until, now + wait),
+        )
+
+    def _refill(self, now: datetime) -> Throttle:
+        rate = self.rate * self.factor_at(now)
+        passed = max(0.0, (now - self.refilled_at).total_seconds())
+        room = max(1.0, rate * BURST_SECONDS)
+        return replace(self, tokens=min(room, self.tokens + passed * rate), refilled_at=now)

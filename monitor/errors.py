@@ -1,0 +1,55 @@
+"""The one exception tree.
+
+::
+
+    MonitorError
+    ├── ConfigurationError      what a person wrote cannot work; exit code 2
+    ├── UsageError              a command cannot be carried out as typed; exit code 2
+    └── StoreError
+        ├── StoreUnavailable    transient: the database does not answer; the work is tried again
+        ├── SchemaMismatch      fatal: the schema is not at the revision this program was built for
+        └── StoreInUse          fatal: another process runs on this SQLite file
+
+Transient and fatal differ by class. What an answer of Junction means is never an exception: it is a value
+(see :class:`monitor.core.model.Outcome`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class MonitorError(Exception):
+    """Anything this program raises on purpose; its text is one line for a person."""
+
+
+class ConfigurationError(MonitorError):
+    """One line per fault, each naming the file, the key and what was expected."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        """Keep ``faults`` in the order they are to be read."""
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+class UsageError(MonitorError):
+    """A command that cannot be carried out as typed."""
+
+
+class StoreError(MonitorError):
+    """The database and this program do not get along."""
+
+
+class StoreUnavailable(StoreError):  # noqa: N818 - it names a state that passes, not a fault in the program
+    """The database does not answer now; the same work may succeed later."""
+
+
+class SchemaMismatch(StoreError):  # noqa: N818 - it names what was found
+    """The schema is not at the revision this program was built for."""
+
+
+class StoreInUse(StoreError):  # noqa: N818 - it names what was found
+    """Another process runs on this SQLite file."""
