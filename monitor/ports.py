@@ -98,16 +98,9 @@ class Polls(Protocol):
         ...
 
     async def claim_users(
-        self,
-        target: str,
-        user_ids: Sequence[UUID] | None,
-        *,
-        limit: int,
-        before: datetime,
-        now: datetime,
-        lease: timedelta,
+        self, target: str, user_ids: Sequence[UUID], *, now: datetime, lease: timedelta
     ) -> list[Claim]:
-        """Take these users (None: any active ones not claimed since ``before``), whether due or not."""
+        """Take these users, whether due or not; those that are not active or under a live lease are left out."""
         ...
 
     async def known(self, claims: Sequence[Claim]) -> Mapping[int, Known]:
@@ -131,8 +124,11 @@ class Polls(Protocol):
         """End the leases a killed process left behind, where this process is alone (SQLite); return how many."""
         ...
 
-    async def bring_forward(self, target: str, *, latest: datetime) -> int:
-        """Make active users that are due after ``latest`` due at ``latest`` (a shorter interval was configured)."""
+    async def bring_forward(self, target: str, *, interval: timedelta, now: datetime) -> int:
+        """Give active and present users that are due later than ``interval`` from now their place in it.
+
+        A shorter interval was configured; the place is that of :func:`monitor.core.cadence.next_due`.
+        """
         ...
 
 
