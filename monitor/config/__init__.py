@@ -1,0 +1,24 @@
+"""The configuration: a YAML file, the environment over it, and one line for every fault."""
+
+from monitor.config.display import schema, show
+from monitor.config.loading import load
+from monitor.config.secret import Secret, SecretFile
+from monitor.config.settings import Alerts, Config, Database, Http, Log, Poll, Privacy, Severity
+from monitor.config.target import Target
+
+__all__ = [
+    "Alerts",
+    "Config",
+    "Database",
+    "Http",
+    "Log",
+    "Poll",
+    "Privacy",
+    "Secret",
+    "SecretFile",
+    "Severity",
+    "Target",
+    "load",
+    "schema",
+    "show",
+]

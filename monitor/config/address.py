@@ -1,0 +1,126 @@
+"""Addresses: of Junction, of runbooks, of the database."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Annotated, Final
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
+
+from pydantic import AfterValidator, PlainSerializer
+
+from monitor.config.expectation import expected
+from monitor.config.secret import MASK
+from monitor.config.wording import described
+
+DEFAULT_DATABASE: Final = "sqlite:///monitor.db"
+_HOST: Final = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+")
+_POSTGRES: Final = ("postgresql", "postgres")
+_DATABASES: Final = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether ``url`` leads to this machine and never leaves it."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_sqlite(url: str) -> bool:
+    """Return whether the database is a file of SQLite."""
+    return url.startswith("sqlite:")
+
+
+def masked(url: str) -> str:
+    """Return a database's address without its password, wherever in it that stands."""
+    if is_sqlite(url):
+        return url
+    parts = urlsplit(url)
+    userinfo, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = userinfo.partition(":")
+    query = f"?{_masked_query(parts.query)}" if parts.query else ""
+    return f"{parts.scheme}://{user}{colon}{MASK if colon else ''}{at}{host}{parts.path}{query}"
+
+
+def _masked_query(query: str) -> str:
+    if "password" not in unquote(query).lower():
+        return query
+    pairs = parse_qsl(query, keep_blank_values=True)
+    hidden = [(name, MASK if "password" in name.lower() else value) for name, value in pairs]
+    return urlencode(hidden, safe="*/", quote_via=quote)
+
+
+def _split(url: str, schemes: tuple[str, ...]) -> SplitResult | None:
+    """Return the parts of a plain address, None where it is not one.
+
+    Spelt out because :func:`urlsplit` drops some characters and believes every host.
+    """
+    try:
+        parts = urlsplit(url)
+        plain = all("!" <= letter <= "~" for letter in url) and _HOST.fullmatch(parts.hostname or "")
+        fits = plain and parts.scheme in schemes and parts.port != 0
+    except ValueError:
+        return None
+    return parts if fits else None
+
+
+def _web_address(url: str) -> str:
+    parts = _split(url, ("http", "https"))
+    if parts is None:
+        raise expected("an address such as https://HOST[:PORT][/PATH]", got="another form")
+    if "@" in parts.netloc:
+        raise expected("an address without a user name or password", got="one with")
+    if "?" in url or "#" in url:
+        raise expected("an address without ? and #", got="one with")
+    return url.rstrip("/")
+
+
+def _junction_address(url: str) -> str:
+    address = _web_address(url)
+    if urlsplit(address).scheme == "http" and not is_loopback(address):
+        raise expected("https:// (http:// only to loopback: the key would travel in clear)", got="http://")
+    return address
+
+
+def _database_address(url: str) -> str:
+    scheme, found, rest = url.partition("://")
+    if found and scheme == "sqlite":
+        return _sqlite_address(url, rest)
+    if found and scheme in _POSTGRES:
+        return _postgres_address(f"postgresql://{rest}")
+    named = bool(found) and re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme)
+    raise expected(_DATABASES, got=f"{scheme}://" if named else "another form")
+
+
+def _sqlite_address(url: str, rest: str) -> str:
+    path = rest.removeprefix("/").partition("?")[0]
+    if not rest.startswith("/") or path in {"", ":memory:"}:
+        raise expected("sqlite:///FILE (sqlite:////FILE from the root of the file system)", got="one without a file")
+    return url
+
+
+def _postgres_address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        sound = url.isprintable() and " " not in url and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or "@" in f"{parts.path}{parts.query}{parts.fragment}" or parts.fragment:
+        raise expected(f"{_DATABASES}, special characters in it percent-encoded", got="another form")
+    return url
+
+
+def _host(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:%-]{1,253}", name):
+        raise expected("the name or address of a host", got=described(name))
+    return name
+
+
+Host = Annotated[str, AfterValidator(_host)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+JunctionAddress = Annotated[str, AfterValidator(_junction_address)]
+DatabaseAddress = Annotated[str, AfterValidator(_database_address), PlainSerializer(masked, return_type=str)]

@@ -1,0 +1,143 @@
+"""Keys: given in place or in a file, never shown."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import BeforeValidator, InstanceOf, PlainSerializer, WithJsonSchema
+
+from monitor.config.expectation import expected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MASK: Final = "**********"
+MAX_BYTES: Final = 65536
+LOOK_AGAIN_AFTER: Final = 1.0
+"""Seconds for which a key file is taken to be what it was."""
+_SHAPE: Final = "a key of printable ASCII characters without white space"
+
+
+class Secret:
+    """A key. Only :meth:`reveal` gives it away."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the key itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({MASK!r})"
+
+
+class SecretFile(Secret):
+    """A key in a file, read again when the file was changed or replaced; what cannot be read changes nothing."""
+
+    __slots__ = ("_clock", "_looked_at", "_seen", "path")
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read the key.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: what is in it is no key; the text says what was found, and not the key.
+        """
+        self.path = path
+        self._clock = clock
+        self._looked_at = clock()
+        value, self._seen = _read(path)
+        super().__init__(value)
+
+    def reveal(self) -> str:
+        """Return the key as the file had it at most a second ago."""
+        now = self._clock()
+        if now - self._looked_at >= LOOK_AGAIN_AFTER:
+            self._looked_at = now
+            self._look_again()
+        return self._value
+
+    def _look_again(self) -> None:
+        try:
+            if _identity(self.path.stat()) != self._seen:
+                self._value, self._seen = _read(self.path)
+        except (OSError, ValueError):
+            return  # half-way through a rotation: the last good key stays, and the next look comes soon
+
+
+def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
+    """Return what differs when the file was written again, or a symbolic link on the way leads elsewhere."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _read(path: Path) -> tuple[str, tuple[int, int, int, int]]:
+    # Not blocking: opening a pipe would wait for its writer.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("something that is not a regular file")
+        content = file.read(MAX_BYTES + 1)
+    return _key(content), _identity(found)
+
+
+def _key(content: bytes) -> str:
+    value = content.decode("latin-1").rstrip("\r\n")
+    if not value:
+        raise ValueError("an empty file")
+    if not _fits(value):
+        raise ValueError("a file with other content")
+    return value
+
+
+def _fits(value: str) -> bool:
+    return len(value) <= MAX_BYTES and all("!" <= letter <= "~" for letter in value)
+
+
+def _in_place(value: object) -> Any:
+    if not isinstance(value, str):
+        return value if isinstance(value, Secret) else _refuse_type(value)
+    if not value or not _fits(value):
+        raise expected(_SHAPE, got="an empty one" if not value else "other characters in it")
+    return Secret(value)
+
+
+def _refuse_type(value: object) -> None:
+    hint = " (put it in quotes)" if isinstance(value, int | float) else ""
+    raise expected(f"a string{hint}")
+
+
+def _in_file(value: object) -> Any:
+    if isinstance(value, SecretFile):
+        return value
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise expected("the path of a file")
+    try:
+        return SecretFile(Path(value))
+    except OSError as fault:
+        raise expected("a readable file with the key", got=f"{value!r}: {fault.strerror}") from None
+    except ValueError as fault:
+        raise expected(f"a file with {_SHAPE}", got=f"{value!r}: {fault}") from None
+
+
+Key = Annotated[
+    InstanceOf[Secret],
+    BeforeValidator(_in_place),
+    PlainSerializer(lambda _: MASK, return_type=str),
+    WithJsonSchema({"type": "string", "writeOnly": True, "minLength": 1, "pattern": "^[!-~]+$"}),
+]
+"""A key in place."""
+
+KeyFile = Annotated[
+    InstanceOf[SecretFile],
+    BeforeValidator(_in_file),
+    PlainSerializer(lambda key: str(key.path), return_type=str),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+]
+"""The path of a file with a key."""

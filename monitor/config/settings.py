@@ -1,0 +1,200 @@
+"""The settings: every key, its unit, its limits and its default."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from monitor.config.address import DEFAULT_DATABASE, DatabaseAddress, Host, WebAddress, is_sqlite
+from monitor.config.duration import Interval, Timeout
+from monitor.config.expectation import expected
+from monitor.config.secret import Key, KeyFile
+from monitor.config.section import STRICT, Section
+from monitor.config.target import Target
+from monitor.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Severity = Literal["info", "warning", "critical", "none"]
+
+SEVERITIES: Final[dict[str, Severity]] = {
+    "token_refresh_failed": "warning",
+    "webhook_registration_failed": "critical",
+    "user_not_found": "warning",
+    "deregistered_per_provider": "info",
+    "required_scopes_not_granted": "warning",
+    "provider_credential_error": "warning",
+    "provider_password_expired": "warning",
+    "unknown": "warning",
+    "unspecified": "warning",
+}
+NO_TARGET: Final = (
+    "expected a target: set JUNCTION_API_KEY to a team's key, or name one: targets.NAME.api_key_file: PATH"
+)
+
+
+class Poll(Section):
+    """How users are polled."""
+
+    interval: Interval = timedelta(minutes=15)
+    """Every active user is polled once in each interval, spread evenly over it; a duration of 1s or more."""
+
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 64
+    """The most requests in flight, per process."""
+
+    timeout: Timeout = timedelta(seconds=15)
+    """The most time one request may take, from start to last byte; a duration."""
+
+    max_body_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = 1 << 20
+    """The longest answer that is read, in bytes; a longer one is malformed."""
+
+    gone_interval: Interval = timedelta(days=1)
+    """How often a user is polled who is gone, in case of a return; a duration."""
+
+
+class Alerts(Section):
+    """What becomes of errors."""
+
+    severities: Annotated[
+        dict[str, Severity],
+        BeforeValidator(lambda given: {} if given is None else given),
+        AfterValidator(lambda given: SEVERITIES | given),
+    ] = Field(default_factory=lambda: dict(SEVERITIES), json_schema_extra={"default": {**SEVERITIES}})
+    """How loud an error type is, laid over the defaults; a type that is not listed is a warning, none is no alert."""
+
+    runbook_base_url: WebAddress | None = None
+    """Where your runbooks are: an alert's runbook_url is this, a slash, the error type, and .md. Null: no link."""
+
+
+class Database(Section):
+    """Where everything is remembered."""
+
+    url: Annotated[DatabaseAddress, Field(repr=False)] = DEFAULT_DATABASE
+    """sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE."""
+
+    auto_migrate: bool | None = None
+    """Whether to bring the schema up to date at start; null: yes on SQLite, no elsewhere."""
+
+    @property
+    def migrates(self) -> bool:
+        """Whether the schema is brought up to date at start."""
+        return is_sqlite(self.url) if self.auto_migrate is None else self.auto_migrate
+
+
+class Privacy(Section):
+    """How personal data is kept and logged; hash is HMAC-SHA256 and needs one of hash_key and hash_key_file."""
+
+    external_user_id: Literal["drop", "hash", "plain"] = "drop"
+    """What is kept of the account name at the provider, often an e-mail address."""
+
+    log_user_id: Literal["plain", "hash"] = "plain"
+    """How a user id stands in the logs."""
+
+    hash_key: Key | None = None
+    """The key of the hashes; with another key the same id gives another hash."""
+
+    hash_key_file: KeyFile | None = Field(default=None, validate_default=True)
+    """A file with nothing but the key of the hashes; it is read again when it changes."""
+
+    @field_validator("hash_key_file", mode="before")
+    @classmethod
+    def _one_key_where_needed(cls, key: object, info: ValidationInfo) -> object:
+        if "hash_key" not in info.data:
+            return key
+        given = (key is not None) + (info.data["hash_key"] is not None)
+        needed = "hash" in (info.data.get("external_user_id"), info.data.get("log_user_id"))
+        if given > 1 or (needed and not given):
+            got = "both" if given else "neither"
+            raise expected("exactly one of hash_key and hash_key_file", got=got, of_section=True)
+        return key
+
+    def key(self) -> str:
+        """Return the key of the hashes as it is now; only where something is hashed, or one was given."""
+        secret = self.hash_key or self.hash_key_file
+        assert secret is not None  # noqa: S101 - validation saw to it
+        return secret.reveal()
+
+
+class Http(Section):
+    """Where metrics and health are served."""
+
+    host: Host = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 is every one of this machine."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 9464
+    """The TCP port to listen on; 0 takes a free one."""
+
+
+class Log(Section):
+    """What is logged and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important level that is logged."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    """JSON Lines, or lines for people; auto is console on a terminal and json elsewhere."""
+
+
+class Config(BaseSettings):
+    """The settings of the monitor. Every key has a default but the key of a target."""
+
+    model_config = STRICT
+
+    targets: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")], Target] = Field(default_factory=dict)
+    """The Junction teams to watch, each under a name of your own: a lower-case letter, then a-z, 0-9 and _."""
+
+    poll: Poll = Field(default_factory=Poll)
+    """How users are polled."""
+
+    alerts: Alerts = Field(default_factory=Alerts)
+    """What becomes of errors."""
+
+    database: Database = Field(default_factory=Database)
+    """Where everything is remembered."""
+
+    privacy: Privacy = Field(default_factory=Privacy)
+    """How personal data is kept and logged."""
+
+    http: Http = Field(default_factory=Http)
+    """Where metrics and health are served."""
+
+    log: Log = Field(default_factory=Log)
+    """What is logged and how."""
+
+    _file: str | None = PrivateAttr(default=None)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is the library's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take nothing from the process by itself: :func:`monitor.config.load` says where values come from."""
+        return (init_settings,)
+
+    def came_from(self, file: str | None) -> None:
+        """Remember the file, for faults that show only when a command wants more than there is."""
+        self._file = file
+
+    def require_targets(self) -> "Mapping[str, Target]":
+        """Return the targets.
+
+        Raises:
+            ConfigurationError: there are none; the fault says what to do.
+        """
+        if not self.targets:
+            raise ConfigurationError([f"{self._file or 'environment'}: targets: {NO_TARGET}"])
+        return self.targets
