@@ -1,0 +1,67 @@
+"""The target's own list of users and its own totals, as they come on the wire."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+from uuid import UUID
+
+import msgspec
+
+from monitor.junction.wire import NOTHING, part, storable
+from monitor.ports import ListedUser, UserPage
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class RawUser(msgspec.Struct):
+    """One user of which any part may be bad."""
+
+    user_id: msgspec.Raw = NOTHING
+    client_user_id: msgspec.Raw = NOTHING
+
+
+class RawPage(msgspec.Struct):
+    """One page of which any row may be bad."""
+
+    users: list[msgspec.Raw]
+    total: Count
+
+
+class Totals(msgspec.Struct):
+    """What the vendor counts of a whole team."""
+
+    number_of_errored_connected_sources: Count
+
+
+_PAGE: Final = msgspec.json.Decoder(RawPage)
+_USER: Final = msgspec.json.Decoder(RawUser | None)
+_ID: Final = msgspec.json.Decoder(UUID | None)
+_TEXT: Final = msgspec.json.Decoder(str | None)
+_TOTALS: Final = msgspec.json.Decoder(Totals)
+
+
+def read_page(body: bytes) -> UserPage | None:
+    """Return one page of the user list, each user once, or None where it is malformed as a whole."""
+    try:
+        page = _PAGE.decode(storable(body))
+        rows = [_user(raw) for raw in page.users]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    users = {user.user_id: user for user in rows if user is not None}
+    return UserPage(users=tuple(users.values()), total=page.total, malformed_rows=rows.count(None))
+
+
+def read_errored(body: bytes) -> int | None:
+    """Return the vendor's total of errored connections, None where the answer does not hold it."""
+    try:
+        return _TOTALS.decode(body).number_of_errored_connected_sources
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _user(raw: msgspec.Raw) -> ListedUser | None:
+    row = part(_USER, raw)
+    user_id = part(_ID, row.user_id) if row else None
+    if row is None or user_id is None:
+        return None
+    return ListedUser(user_id=user_id, client_user_id=part(_TEXT, row.client_user_id))
