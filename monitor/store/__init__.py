@@ -1,0 +1,54 @@
+"""One database: the queue, the memory and the meeting point."""
+
+from __future__ import annotations
+
+from monitor.store.cohort import SqlCohort
+from monitor.store.counting import TargetIds
+from monitor.store.engine import Database
+from monitor.store.outbox import SqlOutbox
+from monitor.store.polls import SqlPolls
+from monitor.store.schema import Schema
+from monitor.store.views import SqlViews
+
+__all__ = ["Schema", "SqlStore", "open_store"]
+
+
+class SqlStore:
+    """A SQLite file or a PostgreSQL database."""
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+        target_ids = TargetIds()
+        self._polls = SqlPolls(self._database, target_ids)
+        self._outbox = SqlOutbox(self._database)
+        self._cohort = SqlCohort(self._database, target_ids)
+        self._views = SqlViews(self._database, target_ids)
+
+    @property
+    def polls(self) -> SqlPolls:
+        """The queue."""
+        return self._polls
+
+    @property
+    def outbox(self) -> SqlOutbox:
+        """What is to be told."""
+        return self._outbox
+
+    @property
+    def cohort(self) -> SqlCohort:
+        """Who is watched."""
+        return self._cohort
+
+    @property
+    def views(self) -> SqlViews:
+        """Questions."""
+        return self._views
+
+    async def aclose(self) -> None:
+        """Give every connection back."""
+        await self._database.aclose()
+
+
+def open_store(url: str) -> SqlStore:
+    """Return the store at ``url`` (``sqlite:///…`` or ``postgresql://…``); it connects when first asked."""
+    return SqlStore(url)

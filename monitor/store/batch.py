@@ -1,0 +1,263 @@
+"""What one commit writes: bulk statements only, however many users are in it.
+
+1. The leases are checked and their users locked, in one order.
+2. The users' rows are written: due time, last good poll, digest, failures, presence; the lease ends.
+3. For the few users that changed: connections, snapshots, transitions, alerts, the outbox.
+4. The counts are moved, last and in one order, so that replicas hold these shared rows for the shortest time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, bindparam, case, delete, insert, select, text, update
+
+from monitor.core.alerting import AlertState
+from monitor.core.model import Kind, Presence
+from monitor.core.wording import payload
+from monitor.store import rows
+from monitor.store.counting import move, upsert
+from monitor.store.tables import alerts, connections, outbox, snapshots, transitions, users
+from monitor.store.words import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from monitor.core.judge import Change, Verdict
+    from monitor.core.model import Connection
+    from monitor.core.tally import Key
+    from monitor.store.counting import TargetIds
+    from monitor.store.rows import Record
+
+SINK: Final = "log"
+POLLED: Final = (
+    "next_poll_at",
+    "observed_at",
+    "digest",
+    "failures",
+    "presence",
+    "missing_since",
+    "reason",
+)
+UNNESTED: Final = text(
+    """
+    UPDATE users SET next_poll_at = v.next_poll_at, observed_at = coalesce(v.observed_at, users.observed_at),
+        digest = v.digest, failures = v.failures, presence = v.presence, missing_since = v.missing_since,
+        reason = v.reason, lease = NULL, leased_until = NULL
+    FROM unnest(
+        CAST(:id AS bigint[]), CAST(:next_poll_at AS timestamptz[]), CAST(:observed_at AS timestamptz[]),
+        CAST(:digest AS bytea[]), CAST(:failures AS integer[]), CAST(:presence AS text[]),
+        CAST(:missing_since AS timestamptz[]), CAST(:reason AS text[])
+    ) AS v (id, next_poll_at, observed_at, digest, failures, presence, missing_since, reason)
+    WHERE users.id = v.id
+    """
+)
+ROW_BY_ROW: Final = (
+    update(users)
+    .where(users.c.id == bindparam("key"))
+    .values(
+        {name: bindparam(f"new_{name}") for name in POLLED}
+        | {
+            "observed_at": case(
+                (bindparam("new_observed_at", type_=users.c.observed_at.type).is_(None), users.c.observed_at),
+                else_=bindparam("new_observed_at", type_=users.c.observed_at.type),
+            ),
+            "lease": None,
+            "leased_until": None,
+        }
+    )
+)
+
+
+class Batch:
+    """One commit inside one writing transaction."""
+
+    def __init__(self, connection: AsyncConnection, target_ids: TargetIds) -> None:
+        self._connection = connection
+        self._target_ids = target_ids
+        self._is_sqlite = connection.dialect.name == "sqlite"
+
+    async def write(self, verdicts: Sequence[Verdict], now: datetime) -> frozenset[int]:
+        """Write the verdicts whose leases hold at ``now``, and return their keys."""
+        locked = await self._lock(verdicts, now)
+        held = [each for each in verdicts if each.claim.key in locked]
+        if not held:
+            return frozenset()
+        await self._write_users(held)
+        changed = [(each, storable(each.change)) for each in held if each.change is not None]
+        counts: Counter[Key] = Counter()
+        for _, change in changed:
+            counts.update(change.counts)
+        if changed:
+            await self._write_connections([each for each in changed if each[1].connections is not None], locked)
+            await self._write_transitions(changed)
+            await self._write_alerts(changed)
+        for each in {key.target for key in counts}:
+            await self._target_ids.of(self._connection, each)
+        await move(self._connection, counts, await self._target_ids.refresh(self._connection) if counts else {})
+        return frozenset(locked)
+
+    async def _lock(self, verdicts: Sequence[Verdict], now: datetime) -> dict[int, datetime | None]:
+        """Return the last good poll of the users whose lease holds, by key."""
+        keys = [each.claim.key for each in verdicts]
+        asked = (
+            select(users.c.id, users.c.lease, users.c.observed_at)
+            .where(rows.among(users.c.id, keys, self._connection.dialect), users.c.leased_until > now)
+            .order_by(users.c.id)
+            .with_for_update()
+        )
+        found = {row.id: row for row in await self._connection.execute(asked)}
+        ours = [each.claim for each in verdicts if _holds(found.get(each.claim.key), each)]
+        return {each.key: found[each.key].observed_at for each in ours}
+
+    async def _write_users(self, verdicts: Sequence[Verdict]) -> None:
+        if self._is_sqlite:
+            await self._connection.execute(ROW_BY_ROW, [_polled(each) for each in verdicts])
+            return
+        columns: dict[str, list[Any]] = {"id": [each.claim.key for each in verdicts]}
+        columns |= {name: [getattr(each, name) for each in verdicts] for name in POLLED}
+        columns["presence"] = [each.presence.value for each in verdicts]
+        columns["reason"] = [storable(each.reason) for each in verdicts]
+        await self._connection.execute(UNNESTED, columns)
+
+    async def _write_connections(
+        self, changed: Sequence[tuple[Verdict, Change]], seen: Mapping[int, datetime | None]
+    ) -> None:
+        if not changed:
+            return
+        keys = [verdict.claim.key for verdict, _ in changed]
+        theirs = rows.among(connections.c.member, keys, self._connection.dialect)
+        columns = (connections.c.member, connections.c.provider, connections.c.status)
+        times = (connections.c.since, connections.c.first_seen_at)
+        found = await self._connection.execute(select(*columns, *times).where(theirs))
+        before = {(row.member, row.provider): row for row in found}
+        await self._connection.execute(delete(connections).where(theirs))
+        held: list[dict[str, Any]] = []
+        opened: list[dict[str, Any]] = []
+        for verdict, change in changed:
+            at, key, after = _time(verdict, change), verdict.claim.key, change.connections or {}
+            held.extend(_held(key, each, before.get((key, each.provider)), at) for each in after.values())
+            opened.append(_snapshot(verdict, after, at))
+        if held:
+            await self._connection.execute(insert(connections), held)
+        await self._connection.execute(_CLOSE, [{"key": key, "last": seen[key]} for key in keys])
+        await self._connection.execute(insert(snapshots), opened)
+
+    async def _write_transitions(self, changed: Sequence[tuple[Verdict, Change]]) -> None:
+        found = [
+            rows.transition_row(verdict.claim.key, ordinal, each)
+            for verdict, change in changed
+            for ordinal, each in enumerate(change.transitions)
+        ]
+        if found:
+            await self._connection.execute(
+                upsert(transitions, self._connection.dialect).on_conflict_do_nothing(), found
+            )
+
+    async def _write_alerts(self, changed: Sequence[tuple[Verdict, Change]]) -> None:
+        decisions = [(verdict.claim.key, each) for verdict, change in changed for each in change.decisions]
+        await write_decisions(self._connection, decisions)
+
+
+async def write_decisions(connection: AsyncConnection, decisions: Sequence[tuple[int, Any]]) -> None:
+    """Write what was decided on alerts, by user key: first those that end, then those that begin; and the outbox."""
+    ended = [_ended(each) for _, each in decisions if each.state is AlertState.RESOLVED]
+    begun = [rows.alert_row(key, each) for key, each in decisions if each.state is AlertState.FIRING]
+    known = {row["id"] for row in begun}
+    if at_once := [each for each in ended if each["key"] in known]:
+        ended = [each for each in ended if each not in at_once]
+    if ended:
+        await connection.execute(_RESOLVE, ended)
+    if begun:
+        await connection.execute(insert(alerts), begun)
+    if at_once:
+        await connection.execute(_RESOLVE, at_once)
+    if decisions:
+        await connection.execute(insert(outbox), [_notice(key, each) for key, each in decisions])
+
+
+_CLOSE: Final = (
+    update(snapshots)
+    .where(and_(snapshots.c.member == bindparam("key"), snapshots.c.last_observed_at.is_(None)))
+    .values(
+        last_observed_at=case(
+            (
+                snapshots.c.first_observed_at < bindparam("last", type_=snapshots.c.last_observed_at.type),
+                bindparam("last", type_=snapshots.c.last_observed_at.type),
+            ),
+            else_=snapshots.c.first_observed_at,
+        )
+    )
+)
+_RESOLVE: Final = (
+    update(alerts)
+    .where(alerts.c.id == bindparam("key"))
+    .values(
+        state=AlertState.RESOLVED.value,
+        resolved_at=bindparam("at"),
+        resolved_by=bindparam("by"),
+        reason=bindparam("why"),
+    )
+)
+
+
+def _holds(row: Record | None, verdict: Verdict) -> bool:
+    return row is not None and row.lease == verdict.claim.lease
+
+
+def _polled(verdict: Verdict) -> dict[str, Any]:
+    written = {f"new_{name}": getattr(verdict, name) for name in POLLED}
+    return written | {
+        "key": verdict.claim.key,
+        "new_presence": verdict.presence.value,
+        "new_reason": storable(verdict.reason),
+    }
+
+
+def _time(verdict: Verdict, change: Change) -> datetime:
+    """A user that is declared gone was not observed: the time of its going is that of the transition."""
+    if verdict.observed_at is not None:
+        return verdict.observed_at
+    return next(each.observed_at for each in change.transitions if each.kind is Kind.USER_GONE)
+
+
+def _held(key: int, connection: Connection, before: Record | None, at: datetime) -> dict[str, Any]:
+    same = before is not None and before.status == connection.status
+    return rows.connection_row(connection) | {
+        "member": key,
+        "since": before.since if before is not None and same else at,
+        "first_seen_at": before.first_seen_at if before is not None else at,
+    }
+
+
+def _snapshot(verdict: Verdict, after: Mapping[str, Connection], at: datetime) -> dict[str, Any]:
+    return {
+        "member": verdict.claim.key,
+        "first_observed_at": at,
+        "gone": verdict.presence is Presence.GONE,
+        "connections": [rows.connection_json(each) for _, each in sorted(after.items())],
+    }
+
+
+def _ended(decision: Any) -> dict[str, Any]:
+    return {
+        "key": decision.alert.id,
+        "at": decision.decided_at,
+        "by": decision.transition.id if decision.transition else None,
+        "why": decision.reason,
+    }
+
+
+def _notice(key: int, decision: Any) -> dict[str, Any]:
+    return {
+        "member": key,
+        "alert_id": decision.alert.id,
+        "state": decision.state.value,
+        "sink": SINK,
+        "payload": payload(decision),
+        "created_at": decision.decided_at,
+    }

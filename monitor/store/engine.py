@@ -1,0 +1,160 @@
+"""The one seam to the driver: engines, transactions, and what its errors mean."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from monitor.errors import StoreUnavailable
+from monitor.store.tables import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from sqlalchemy import Connection, Dialect
+
+BUSY_TIMEOUT_MS: Final = 5000
+POOL: Final = 5
+CONNECT_TIMEOUT: Final = 5
+TRANSIENT: Final = frozenset({"40001", "40P01", "25006", "57P01", "57P02", "57P03", "53300", "53100", "55P03"})
+"""SQLSTATEs that pass: serialization, deadlock, read-only, shutting down, starting up, full, not available."""
+PRAGMAS: Final = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA secure_delete=ON",
+    f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
+)
+
+
+class Database:
+    """One database in use: reading transactions, and writing ones, of which SQLite has one at a time."""
+
+    def __init__(self, url: str) -> None:
+        self.url = parsed(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        driver = "sqlite+aiosqlite" if self.is_sqlite else "postgresql+psycopg"
+        self._engine: AsyncEngine = create_async_engine(self.url.set(drivername=driver), **_options(self.is_sqlite))
+        if self.is_sqlite:
+            _take_charge(self._engine.sync_engine)
+        self._writer = self._engine.execution_options(immediate=True)
+        self._one_writer = asyncio.Lock() if self.is_sqlite else None
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the database speaks SQL."""
+        return self._engine.dialect
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Give a transaction that only reads.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        with translated():
+            async with self._engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Give a transaction that writes; it commits as a whole when the block ends well.
+
+        Raises:
+            StoreUnavailable: the database does not answer, and nothing was written.
+        """
+        if self._one_writer is None:
+            with translated():
+                async with self._writer.begin() as connection:
+                    yield connection
+            return
+        async with self._one_writer:
+            with translated():
+                async with self._writer.begin() as connection:
+                    yield connection
+
+    async def checkpoint(self) -> None:
+        """Fold SQLite's write-ahead log into the file, so that nothing that was deleted stays in it."""
+        if self._one_writer is None:
+            return
+        async with self._one_writer:
+            with translated():
+                async with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+                    await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    async def aclose(self) -> None:
+        """Give every connection back."""
+        await self._engine.dispose()
+
+
+def parsed(url: str) -> URL:
+    """Return the URL as SQLAlchemy has it; ``postgres://`` is another word for ``postgresql://``."""
+    made = make_url(url)
+    return made.set(drivername="postgresql") if made.drivername == "postgres" else made
+
+
+def sync_engine(url: str) -> Engine:
+    """Return an engine without a pool, for the schema."""
+    made = parsed(url)
+    is_sqlite = made.get_backend_name() == "sqlite"
+    options = _options(is_sqlite) | {"poolclass": NullPool}
+    for pooled in ("pool_size", "max_overflow", "pool_pre_ping"):
+        options.pop(pooled, None)
+    engine = create_engine(made.set(drivername="sqlite" if is_sqlite else "postgresql+psycopg"), **options)
+    if is_sqlite:
+        _take_charge(engine)
+    return engine.execution_options(immediate=True)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors that pass into :class:`StoreUnavailable`; its text holds no URL and no statement."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise StoreUnavailable("no connection became free in time") from error
+    except (OperationalError, InterfaceError) as error:
+        raise StoreUnavailable(_first_line(error)) from error
+    except DBAPIError as error:
+        passes = getattr(error.orig, "sqlstate", None) in TRANSIENT and not isinstance(error, IntegrityError)
+        if error.connection_invalidated or passes:
+            raise StoreUnavailable(_first_line(error)) from error
+        raise
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    text = str(getattr(error, "orig", error)).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _options(is_sqlite: bool) -> dict[str, Any]:
+    shared: dict[str, Any] = {"json_serializer": to_json, "hide_parameters": True}
+    if is_sqlite:
+        return shared | {"pool_size": POOL, "connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000}}
+    # A pooler in transaction mode gives each transaction another server connection, so nothing is prepared.
+    arguments = {"prepare_threshold": None, "connect_timeout": CONNECT_TIMEOUT}
+    return shared | {"pool_size": POOL, "max_overflow": POOL, "pool_pre_ping": True, "connect_args": arguments}
+
+
+def _take_charge(engine: Engine) -> None:
+    """Begin SQLite's transactions ourselves: writing ones at once for writing, so that none fails half-way."""
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for each in PRAGMAS:
+            cursor.execute(each)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("immediate")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -1,0 +1,50 @@
+"""The store in plain dictionaries: the twin of the SQL store, with the same meaning and no memory of its own.
+
+It ships with the package, so that whatever stands on the store can be tried without a database. Every method runs
+to its end without waiting, which is what makes it atomic: all is built first, then applied.
+"""
+
+from __future__ import annotations
+
+from monitor.store.memory.cohort import MemoryCohort
+from monitor.store.memory.outbox import MemoryOutbox
+from monitor.store.memory.polls import MemoryPolls
+from monitor.store.memory.tables import Tables
+from monitor.store.memory.views import MemoryViews
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """One store; it is gone with the process."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        tables = Tables()
+        self._polls = MemoryPolls(tables)
+        self._outbox = MemoryOutbox(tables)
+        self._cohort = MemoryCohort(tables)
+        self._views = MemoryViews(tables)
+
+    @property
+    def polls(self) -> MemoryPolls:
+        """The queue."""
+        return self._polls
+
+    @property
+    def outbox(self) -> MemoryOutbox:
+        """What is to be told."""
+        return self._outbox
+
+    @property
+    def cohort(self) -> MemoryCohort:
+        """Who is watched."""
+        return self._cohort
+
+    @property
+    def views(self) -> MemoryViews:
+        """Questions."""
+        return self._views
+
+    async def aclose(self) -> None:
+        """Do nothing: there is nothing to give back."""

@@ -1,0 +1,147 @@
+"""Who is watched."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from monitor.core import tally
+from monitor.core.alerting import withdraw
+from monitor.core.model import Intent, Presence, User
+from monitor.core.wording import payload
+from monitor.ports import Member, Registered
+from monitor.store.memory.tables import Row
+from monitor.store.words import storable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from monitor.core.alerting import Decision
+    from monitor.ports import ListedUser
+    from monitor.store.memory.tables import Tables
+
+REMOVED: Final = "the user was removed from the cohort"
+
+
+class MemoryCohort:
+    """The cohort of one store."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def register(self, target: str, users: Iterable[ListedUser], *, now: datetime, revive: bool) -> Registered:
+        """Register users; new ones and those that are back are due at once."""
+        came: Counter[str] = Counter()
+        for each in list(users):
+            user = User(target=target, user_id=each.user_id)
+            row = self._tables.rows.get(self._tables.keys.get(user, 0))
+            client_user_id = storable(each.client_user_id)
+            if row is None:
+                came["added"] += 1
+                self._add(user, client_user_id, now)
+                continue
+            back = revive and row.intent is Intent.REMOVED
+            came["returned" if back else "known"] += 1
+            named = replace(row, client_user_id=row.client_user_id if client_user_id is None else client_user_id)
+            self._replace(row, replace(named, intent=Intent.ACTIVE, next_poll_at=now) if back else named)
+        return Registered(added=came["added"], returned=came["returned"], known=came["known"])
+
+    async def set_intent(
+        self, target: str, user_ids: Sequence[UUID] | None, intent: Intent, *, now: datetime
+    ) -> frozenset[UUID]:
+        """Pause, resume (ACTIVE) or remove users (None: all), and return those that it concerned."""
+        wanted = None if user_ids is None else frozenset(user_ids)
+        concerned = [
+            each
+            for each in self._tables.of_target(target)
+            if (wanted is None or each.user.user_id in wanted) and _is_open(each, intent)
+        ]
+        for each in concerned:
+            self._decide(each, intent, now)
+        return frozenset(each.user.user_id for each in concerned)
+
+    async def erase(self, target: str, user_id: UUID, *, now: datetime) -> bool:
+        """Delete every trace of a user, and adjust the counts; running totals stay."""
+        key = self._tables.keys.pop(User(target=target, user_id=user_id), None)
+        if key is None:
+            return False
+        row = self._tables.rows.pop(key)
+        self._tables.counts.subtract(row.counts())
+        self._tables.counts.update(tally.of_decisions(withdraw(row.alerts.values(), now, REMOVED)))
+        for name, (owner, _) in list(self._tables.transitions.items()):
+            if owner == key:
+                del self._tables.transitions[name]
+        for number, notice in list(self._tables.notices.items()):
+            if notice.key == key:
+                del self._tables.notices[number]
+        return True
+
+    async def members(self, target: str | None, *, include_removed: bool = False) -> AsyncIterator[Member]:
+        """Yield the members ordered by target and user id."""
+        rows = (each for each in self._tables.rows.values() if target is None or each.user.target == target)
+        for each in sorted(rows, key=lambda row: (row.user.target, row.user.user_id)):
+            if include_removed or each.intent is not Intent.REMOVED:
+                yield _member(each)
+
+    async def member(self, target: str, user_id: UUID) -> Member | None:
+        """Return one member, removed ones included."""
+        key = self._tables.keys.get(User(target=target, user_id=user_id))
+        return None if key is None else _member(self._tables.rows[key])
+
+    def _add(self, user: User, client_user_id: str | None, now: datetime) -> None:
+        row = Row(
+            key=self._tables.number(),
+            user=user,
+            client_user_id=client_user_id,
+            registered_at=now,
+            next_poll_at=now,
+        )
+        self._tables.put([row])
+        self._tables.counts.update(row.counts())
+
+    def _replace(self, before: Row, after: Row) -> None:
+        self._tables.put([after])
+        self._tables.counts.update(tally.difference(before.counts(), after.counts()))
+
+    def _decide(self, row: Row, intent: Intent, now: datetime) -> None:
+        if intent is Intent.ACTIVE:
+            self._replace(row, _resumed(row, now))
+        elif intent is Intent.PAUSED:
+            self._replace(row, replace(row, intent=intent, lease=None, leased_until=None))
+        elif row.intent is not Intent.REMOVED:
+            self._remove(row, now)
+
+    def _remove(self, row: Row, now: datetime) -> None:
+        ended: tuple[Decision, ...] = withdraw([each for _, each in sorted(row.alerts.items())], now, REMOVED)
+        self._replace(row, replace(row, intent=Intent.REMOVED, lease=None, leased_until=None, alerts={}))
+        self._tables.counts.update(tally.of_decisions(ended))
+        for each in ended:
+            self._tables.tell(row.key, payload(each))
+
+
+def _is_open(row: Row, intent: Intent) -> bool:
+    """Only removing has something to say to a removed user: that it is done."""
+    return intent is Intent.REMOVED or row.intent is not Intent.REMOVED
+
+
+def _resumed(row: Row, now: datetime) -> Row:
+    awake = replace(row, intent=Intent.ACTIVE, next_poll_at=now, lease=None, leased_until=None)
+    return replace(awake, presence=Presence.PRESENT, reason=None) if row.presence is Presence.INVALID else awake
+
+
+def _member(row: Row) -> Member:
+    return Member(
+        target=row.user.target,
+        user_id=row.user.user_id,
+        client_user_id=row.client_user_id,
+        intent=row.intent,
+        presence=row.presence,
+        reason=row.reason,
+        registered_at=row.registered_at,
+        observed_at=row.observed_at,
+        next_poll_at=row.next_poll_at,
+        failures=row.failures,
+    )

@@ -1,0 +1,116 @@
+"""The queue: who is due, and what came of it."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from monitor.core.cadence import next_due
+from monitor.core.judge import Claim, Known
+from monitor.core.model import UserState
+from monitor.core.tally import user_state
+from monitor.store.memory.batch import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from monitor.core.judge import Verdict
+    from monitor.store.memory.tables import Row, Tables
+
+
+class MemoryPolls:
+    """The queue of one store."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def claim(self, target: str, *, limit: int, now: datetime, lease: timedelta) -> list[Claim]:
+        """Take up to ``limit`` active users that are due, oldest due first, under a lease."""
+        due = (each for each in self._free(target, now) if each.next_poll_at <= now)
+        return self._lend(heapq.nsmallest(limit, due, key=_due), now + lease)
+
+    async def claim_users(
+        self, target: str, user_ids: Sequence[UUID], *, now: datetime, lease: timedelta
+    ) -> list[Claim]:
+        """Take these users, whether due or not; those that are not active or under a live lease are left out."""
+        wanted = frozenset(user_ids)
+        free = (each for each in self._free(target, now) if each.user.user_id in wanted)
+        return self._lend(sorted(free, key=_due), now + lease)
+
+    async def known(self, claims: Sequence[Claim]) -> Mapping[int, Known]:
+        """Return what is remembered of the claimed users, by claim key; users erased meanwhile are left out."""
+        rows = [self._tables.rows[each.key] for each in claims if each.key in self._tables.rows]
+        return {each.key: _known(each) for each in rows}
+
+    async def commit(self, verdicts: Sequence[Verdict], *, now: datetime) -> frozenset[int]:
+        """Write everything the verdicts say, and return the keys for which it was written."""
+        del now  # times of what is written come with the verdicts
+        batch = Batch()
+        for each in verdicts:
+            row = self._tables.rows.get(each.claim.key)
+            if row is not None and row.lease == each.claim.lease:
+                batch.add(row, each)
+        return batch.apply(self._tables)
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Give back users that were claimed and not asked; they are due as before."""
+        rows = (self._tables.rows.get(each.key) for each in claims)
+        ours = [row for row, each in zip(rows, claims, strict=True) if row is not None and row.lease == each.lease]
+        self._tables.put(replace(each, lease=None, leased_until=None) for each in ours)
+
+    async def recover(self) -> int:
+        """End the leases that an earlier user of this store left behind; return how many."""
+        left = [each for each in self._tables.rows.values() if each.lease is not None]
+        self._tables.put(replace(each, lease=None, leased_until=None) for each in left)
+        return len(left)
+
+    async def bring_forward(self, target: str, *, interval: timedelta, now: datetime) -> int:
+        """Give active and present users that are due later than ``interval`` from now their place in it."""
+        late = [
+            each
+            for each in self._tables.of_target(target)
+            if user_state(each.intent, each.presence) == "active" and each.next_poll_at > now + interval
+        ]
+        self._tables.put(replace(each, next_poll_at=next_due(each.user.user_id, interval, now)) for each in late)
+        return len(late)
+
+    def _free(self, target: str, now: datetime) -> Iterable[Row]:
+        return (each for each in self._tables.of_target(target) if each.pollable and each.free(now))
+
+    def _lend(self, rows: Iterable[Row], until: datetime) -> list[Claim]:
+        lent = [replace(each, lease=self._tables.number(), leased_until=until) for each in rows]
+        self._tables.put(lent)
+        return [_claim(each) for each in lent]
+
+
+def _due(row: Row) -> tuple[datetime, int]:
+    return row.next_poll_at, row.key
+
+
+def _claim(row: Row) -> Claim:
+    return Claim(
+        key=row.key,
+        user=row.user,
+        lease=row.lease or 0,
+        due_at=row.next_poll_at,
+        observed_at=row.observed_at,
+        digest=row.digest,
+        failures=row.failures,
+        presence=row.presence,
+        missing_since=row.missing_since,
+    )
+
+
+def _known(row: Row) -> Known:
+    state = UserState(
+        user=row.user,
+        connections={name: each.connection for name, each in row.connections.items()},
+        since={name: each.since for name, each in row.connections.items()},
+        observed_at=row.observed_at,
+        presence=row.presence,
+        missing_since=row.missing_since,
+    )
+    return Known(state=state, open_alerts=row.alerts)

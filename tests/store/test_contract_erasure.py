@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitor.core.model import Intent, Kind
+from monitor.core.tally import Count
+from tests.store.contract_stage import ANN, BOB, OTHER_TARGET, TARGET, broken, connected
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from tests.store.contract_stage import Stage
+
+
+async def live(stage: Stage, user: UUID, *, target: str = TARGET) -> None:
+    """Let a user leave a trace of every kind."""
+    await stage.see(user, connected("fitbit"), connected("oura"), target=target)
+    await stage.see(user, broken("fitbit", errored_at=stage.now), connected("oura"), target=target)
+
+
+async def test_erasing_a_user_leaves_nothing_of_it(stage: Stage) -> None:
+    """No member, connection, snapshot, transition or notice; only running totals, which name nobody."""
+    await stage.register(ANN)
+    await live(stage, ANN)
+    assert await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    assert await stage.store.cohort.member(TARGET, ANN) is None
+    assert await stage.connections() == []
+    assert await stage.transitions() == []
+    assert await stage.notices() == []
+    assert await stage.store.views.snapshot_at(TARGET, ANN, stage.now) is None
+    assert {key.count for key in await stage.counts()} == {Count.TRANSITIONS}
+
+
+async def test_erasing_one_user_leaves_every_other_alone(stage: Stage) -> None:
+    """Also the one with the same id in another target."""
+    await stage.register(ANN, BOB)
+    await stage.register(ANN, target=OTHER_TARGET)
+    for user, target in ((ANN, TARGET), (BOB, TARGET), (ANN, OTHER_TARGET)):
+        await live(stage, user, target=target)
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    left = [(each.target, each.user_id) async for each in stage.store.cohort.members(None)]
+    assert left == [(OTHER_TARGET, ANN), (TARGET, BOB)]
+    assert len(await stage.connections()) == 4
+    assert len(await stage.transitions()) == 6
+    assert [each.payload["target"] for each in await stage.notices()] == [TARGET, OTHER_TARGET]
+
+
+async def test_running_totals_never_go_down(stage: Stage) -> None:
+    """A counter that falls looks like a restart."""
+    await stage.register(ANN)
+    await live(stage, ANN)
+    before = {key: amount for key, amount in (await stage.counts()).items() if key.count is Count.TRANSITIONS}
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    assert await stage.counts() == before
+
+
+async def test_notices_that_were_written_are_erased_too(stage: Stage) -> None:
+    """Marking them afterwards is no error: the line was on its way."""
+    await stage.register(ANN)
+    await live(stage, ANN)
+    (notice,) = await stage.notices()
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    await stage.store.outbox.mark_written([notice.id], now=stage.now)
+    assert await stage.store.outbox.undelivered() == 0
+
+
+async def test_a_removed_user_can_be_erased(stage: Stage) -> None:
+    """Its counts went with the removal, and go only once."""
+    await stage.register(ANN)
+    await live(stage, ANN)
+    await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
+    assert await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    assert {key.count for key in await stage.counts()} == {Count.TRANSITIONS}
+    assert await stage.transitions() == []
+    assert await stage.notices() == []
+
+
+async def test_paused_gone_and_invalid_users_can_be_erased(stage: Stage) -> None:
+    """Whatever state a user is counted under, it leaves it."""
+    for spoil in (stage.go, stage.refuse, lambda user: _pause(stage, user)):
+        await stage.register(ANN)
+        await live(stage, ANN)
+        await spoil(ANN)
+        assert await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+        assert {key.count for key in await stage.counts()} == {Count.TRANSITIONS}
+
+
+async def test_erasing_who_is_not_known_says_so(stage: Stage) -> None:
+    """And is no error, twice neither."""
+    await stage.register(ANN)
+    assert not await stage.store.cohort.erase(TARGET, BOB, now=stage.now)
+    assert await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    assert not await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+
+
+async def test_an_erased_user_can_be_registered_again(stage: Stage) -> None:
+    """It is new, and its first snapshot is a first one."""
+    await stage.register(ANN)
+    await live(stage, ANN)
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    assert (await stage.register(ANN)).added == 1
+    await stage.see(ANN, connected())
+    (fact,) = await stage.transitions()
+    assert (fact.kind, fact.baseline) == (Kind.APPEARED, True)
+
+
+async def _pause(stage: Stage, user: UUID) -> None:
+    await stage.store.cohort.set_intent(TARGET, [user], Intent.PAUSED, now=stage.now)
