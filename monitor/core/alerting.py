@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid5
 
-from monitor.core.model import ERROR, UNSPECIFIED, Kind
+from monitor.core.model import UNSPECIFIED, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -122,8 +122,7 @@ def _ended(standing: Mapping[str, Alert], each: Transition) -> tuple[Alert, ...]
     if each.provider is None or each.resource is not None:
         return ()
     alert = standing.get(each.provider)
-    still_the_same = each.status == ERROR and each.kind not in FIRES
-    return () if alert is None or still_the_same else (alert,)
+    return () if alert is None else (alert,)
 
 
 def _raised(policy: Policy, each: Transition, now: datetime) -> Alert | None:

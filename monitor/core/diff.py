@@ -62,13 +62,13 @@ def _apply(connections: dict[str, Connection], each: Transition) -> None:
         connections.clear()
     if each.provider is None:
         return
-    if each.kind is Kind.DISAPPEARED:
-        del connections[each.provider]
-    elif each.resource is not None:
+    if each.resource is not None:
         row = connections[each.provider]
         word = AVAILABLE if each.kind is Kind.RESOURCE_RESTORED else "unavailable"
         connections[each.provider] = replace(row, resources={**row.resources, each.resource: word})
-    elif each.status is not None:
+    elif each.status is None:
+        del connections[each.provider]
+    else:
         connections[each.provider] = Connection(
             provider=each.provider,
             status=each.status,

@@ -20,7 +20,6 @@ MISSING_AT_LEAST: Final = 20
 MISSING_SHARE: Final = 0.2
 UNREACHABLE_AFTER: Final = 5
 """Polls in a row that got no answer at all."""
-UNANSWERED: Final = frozenset({Outcome.TIMEOUT, Outcome.UNAVAILABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +32,17 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What recent polls say of a target. ``rejected`` is the reason for a person, None while it is not."""
+    """What recent polls say of a target. ``rejected`` is the reason for a person, None while it is not.
+
+    ``proving`` is how many more polls must end, after a wave of 404s, before the target's word on absence counts
+    again: one good answer ends the rejection, but it does not make the other 404s true.
+    """
 
     rejected: str | None = None
     rejected_at: datetime = EPOCH
     probed_at: datetime = EPOCH
     unanswered: int = 0
+    proving: int = 0
     current: Generation = Generation()
     previous: Generation = Generation()
 
@@ -57,7 +61,7 @@ class Health:
     @property
     def trusts_absence(self) -> bool:
         """Whether a second 404 may declare a user gone."""
-        return self.rejected is None and not self.too_many_missing
+        return self.rejected is None and self.proving == 0 and not self.too_many_missing
 
     def may_poll(self, wanted: int, now: datetime) -> tuple[int, Health]:
         """Return how many polls may start: all, or while rejected one probe every 30 s."""
@@ -65,7 +69,8 @@ class Health:
             return wanted, self
         if wanted < 1 or timedelta(0) <= now - self.probed_at < PROBE_EVERY:
             return 0, self
-        return 1, replace(self, probed_at=now)
+        # Where the clock stepped back, so does the rejection, or no answer would come after it for that long.
+        return 1, replace(self, probed_at=now, rejected_at=min(self.rejected_at, now))
 
     def after(
         self, outcome: Outcome, *, started_at: datetime, now: datetime, answered: bool, known_gone: bool
@@ -79,26 +84,25 @@ class Health:
             answered: whether any HTTP answer came.
             known_gone: whether the user was already declared gone; its 404 is no news.
         """
-        health = self._counted(outcome, known_gone=known_gone)
-        health = replace(health, unanswered=0 if answered else health.unanswered + 1)
+        health = replace(self, unanswered=0 if answered else self.unanswered + 1)
+        if self.rejected is not None:
+            ended = outcome in OBSERVED and started_at >= self.rejected_at
+            return replace(health, rejected=None) if ended else health
         if outcome is Outcome.REJECTED:
             return _reject(health, "Junction refuses the API key (401 or 403)", now)
+        health = health if known_gone else _counted(health, missing=outcome is Outcome.GONE)
         if health.too_many_missing:
-            return _reject(health, "more than a fifth of recent polls ended in 404", now)
-        if self.rejected and outcome in OBSERVED and started_at >= self.rejected_at:
-            return replace(health, rejected=None, current=Generation(), previous=Generation())
+            return replace(_reject(health, "more than a fifth of recent polls ended in 404", now), proving=WINDOW)
         return health
 
-    def _counted(self, outcome: Outcome, *, known_gone: bool) -> Health:
-        if known_gone:
-            return self
-        now = Generation(self.current.polls + 1, self.current.missing + (outcome is Outcome.GONE))
-        if now.polls < WINDOW:
-            return replace(self, current=now)
-        return replace(self, current=Generation(), previous=now)
+
+def _counted(health: Health, *, missing: bool) -> Health:
+    now = Generation(health.current.polls + 1, health.current.missing + missing)
+    proving = max(0, health.proving - 1)
+    if now.polls < WINDOW:
+        return replace(health, proving=proving, current=now)
+    return replace(health, proving=proving, current=Generation(), previous=now)
 
 
 def _reject(health: Health, reason: str, now: datetime) -> Health:
-    if health.rejected is not None:
-        return health
     return replace(health, rejected=reason, rejected_at=now, probed_at=now, current=Generation(), previous=Generation())

@@ -11,6 +11,7 @@ from monitor.core import tally
 from monitor.core.alerting import decide
 from monitor.core.cadence import SECOND_404_AFTER, backoff, next_due
 from monitor.core.diff import depart, diff, patch
+from monitor.core.health import PROBE_EVERY
 from monitor.core.model import Intent, Outcome, Presence
 
 if TYPE_CHECKING:
@@ -131,9 +132,8 @@ def missing(
         now: when the answer came.
         trusted: whether the target's word on absence counts, see :attr:`Health.trusts_absence`.
     """
-    since = claim.missing_since or now
     if claim.presence is Presence.GONE:
-        return _absent(claim, since, next_due(claim.user.user_id, cadence.gone_interval, now))
+        return _absent(claim, claim.missing_since, next_due(claim.user.user_id, cadence.gone_interval, now))
     if known is None or not confirms(claim, now, trusted=trusted):
         again = max(SECOND_404_AFTER, backoff(claim.user.user_id, claim.failures + 1, cadence.interval))
         return Verdict(
@@ -143,11 +143,11 @@ def missing(
             digest=claim.digest,
             failures=claim.failures + 1,
             presence=claim.presence,
-            missing_since=since,
+            missing_since=min(claim.missing_since or now, now),
         )
     observed_at = _observed(claim, now)
     change = _change(known, {}, depart(known.state, observed_at), policy, observed_at, Presence.GONE)
-    return _absent(claim, since, next_due(claim.user.user_id, cadence.gone_interval, now), change)
+    return _absent(claim, observed_at, next_due(claim.user.user_id, cadence.gone_interval, now), change)
 
 
 def confirms(claim: Claim, now: datetime, *, trusted: bool) -> bool:
@@ -174,9 +174,14 @@ def invalid(claim: Claim, reason: str, now: datetime) -> Verdict:
 
 
 def unobserved(claim: Claim, outcome: Outcome, cadence: Cadence, now: datetime) -> Verdict:
-    """Judge any answer that showed nothing: no state moves, the user is due again after a back-off."""
+    """Judge any answer that showed nothing: no state moves, the user is due again after a back-off.
+
+    While a target rejects us its users stay due, so that each probe finds one; the target's health keeps the pace.
+    """
     failures = claim.failures + 1
     interval = cadence.gone_interval if claim.presence is Presence.GONE else cadence.interval
+    if outcome is Outcome.REJECTED:
+        interval = min(interval, PROBE_EVERY)
     return Verdict(
         claim=claim,
         outcome=outcome,
@@ -188,7 +193,7 @@ def unobserved(claim: Claim, outcome: Outcome, cadence: Cadence, now: datetime) 
     )
 
 
-def _absent(claim: Claim, since: datetime, next_poll_at: datetime, change: Change | None = None) -> Verdict:
+def _absent(claim: Claim, since: datetime | None, next_poll_at: datetime, change: Change | None = None) -> Verdict:
     return Verdict(
         claim=claim,
         outcome=Outcome.GONE,
@@ -201,7 +206,8 @@ def _absent(claim: Claim, since: datetime, next_poll_at: datetime, change: Chang
 
 def _observed(claim: Claim, now: datetime) -> datetime:
     """Keep a user's observations in order where the clock stepped back, so that no two pairs look the same."""
-    return now if claim.observed_at is None else max(now, claim.observed_at + TICK)
+    left = claim.missing_since if claim.presence is Presence.GONE else None
+    return max([now, *(each + TICK for each in (claim.observed_at, left) if each is not None)])
 
 
 def _change(

@@ -123,7 +123,7 @@ class UserState:
 
     ``observed_at`` is the time of the last good snapshot, None before the first.
     ``since`` tells for each connection since when it has had its status.
-    ``missing_since`` is the time of the first 404 in a row, None while there is none.
+    ``missing_since`` is the time of the first 404 in a row, of a gone user that of ``user_gone``, else None.
     """
 
     user: User

@@ -41,7 +41,7 @@ class Throttle:
     def take(self, wanted: int, now: datetime) -> tuple[int, Throttle]:
         """Return how many of ``wanted`` requests may start at ``now``, and the throttle after they did."""
         filled = self._refill(now)
-        granted = 0 if now < self.blocked_until else max(0, min(wanted, int(filled.tokens)))
+        granted = 0 if now < filled.blocked_until else max(0, min(wanted, int(filled.tokens)))
         return granted, replace(filled, tokens=filled.tokens - granted)
 
     def give_back(self, unused: int) -> Throttle:
@@ -50,20 +50,29 @@ class Throttle:
 
     def after_refusal(self, now: datetime, retry_after: timedelta | None) -> Throttle:
         """Return the throttle after the target answered 429 or 503 at ``now``."""
-        factor, halved_at = self.factor_at(now), self.halved_at
+        filled = self._refill(now)
+        factor, halved_at = filled.factor_at(now), filled.halved_at
         if now - halved_at >= HALVED_AT_MOST_EVERY:
             factor, halved_at = max(FLOOR, factor / 2), now
         wait = min(retry_after or timedelta(0), LONGEST_RETRY_AFTER)
         return replace(
-            self._refill(now),
+            filled,
             factor=factor,
             halved_at=halved_at,
             throttled_at=now,
-            blocked_until=max(self.blocked_until, now + wait),
+            blocked_until=max(filled.blocked_until, now + wait),
         )
 
     def _refill(self, now: datetime) -> Throttle:
         rate = self.rate * self.factor_at(now)
         passed = max(0.0, (now - self.refilled_at).total_seconds())
         room = max(1.0, rate * BURST_SECONDS)
-        return replace(self, tokens=min(room, self.tokens + passed * rate), refilled_at=now)
+        # A clock that stepped back must not leave a refusal in the future, where it would hold for that long.
+        return replace(
+            self,
+            tokens=min(room, self.tokens + passed * rate),
+            refilled_at=now,
+            throttled_at=min(self.throttled_at, now),
+            halved_at=min(self.halved_at, now),
+            blocked_until=min(self.blocked_until, now + LONGEST_RETRY_AFTER),
+        )

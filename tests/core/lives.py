@@ -1,0 +1,144 @@
+"""A user's life against a store in miniature: a row in memory that takes over whatever a verdict says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from hypothesis import strategies as st
+
+from monitor.core import judge, tally
+from monitor.core.alerting import AlertState
+from monitor.core.model import Connection, Intent, Outcome, Presence, Snapshot, UserState
+from tests.core.samples import CADENCE, NOON, USER, broken, connected, paused
+from tests.core.strategies import snapshots
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+    from monitor.core.alerting import Alert, Decision, Policy
+    from monitor.core.model import Transition
+
+Answer = Snapshot | Outcome
+
+FAILURES: Final = sorted(set(Outcome) - {Outcome.UNCHANGED, Outcome.CHANGED, Outcome.GONE, Outcome.INVALID})
+
+
+@dataclass
+class Life:
+    """Everything the store would hold of one user, and the verdicts that led to it."""
+
+    policy: Policy
+    connections: dict[str, Connection] = field(default_factory=dict)
+    open_alerts: dict[str, Alert] = field(default_factory=dict)
+    counts: Counter[tally.Key] = field(
+        default_factory=lambda: tally.of_user(USER.target, Intent.ACTIVE, Presence.PRESENT)
+    )
+    transitions: list[Transition] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    last: judge.Verdict | None = None
+    observed_at: datetime | None = None
+
+    def meet(self, answer: Answer, now: datetime) -> judge.Verdict:
+        """Judge ``answer`` and commit the verdict."""
+        verdict = self._judge(self._claim(now), answer, now)
+        self.last = verdict
+        self.observed_at = verdict.observed_at or self.observed_at
+        if verdict.change is not None:
+            self._commit(verdict.change)
+        return verdict
+
+    def recount(self) -> Counter[tally.Key]:
+        """Count from scratch what the differences should add up to."""
+        presence = self.last.presence if self.last else Presence.PRESENT
+        return (
+            tally.of_user(USER.target, Intent.ACTIVE, presence)
+            + tally.of_connections(USER.target, self.connections.values())
+            + tally.of_transitions(self.transitions)
+            + Counter(
+                tally.Key(each.target, tally.Count.ALERTS, each.provider, each.severity)
+                for each in self.open_alerts.values()
+            )
+        )
+
+    def _claim(self, now: datetime) -> judge.Claim:
+        if self.last is None:
+            return judge.Claim(key=1, user=USER, lease=1, due_at=now)
+        return judge.Claim(
+            key=1,
+            user=USER,
+            lease=1,
+            due_at=self.last.next_poll_at,
+            observed_at=self.observed_at,
+            digest=self.last.digest,
+            failures=self.last.failures,
+            presence=self.last.presence,
+            missing_since=self.last.missing_since,
+        )
+
+    def _judge(self, claim: judge.Claim, answer: Answer, now: datetime) -> judge.Verdict:
+        known = judge.Known(
+            state=UserState(
+                user=USER, connections=self.connections, observed_at=claim.observed_at, presence=claim.presence
+            ),
+            open_alerts=self.open_alerts,
+        )
+        if isinstance(answer, Snapshot):
+            return judge.seen(claim, known, answer, b"digest", self.policy, CADENCE, now)
+        if answer is Outcome.GONE:
+            return judge.missing(claim, known, self.policy, CADENCE, now, trusted=True)
+        return judge.unobserved(claim, answer, CADENCE, now)
+
+    def _commit(self, change: judge.Change) -> None:
+        self.connections = dict(change.connections or {})
+        self.transitions.extend(change.transitions)
+        self.decisions.extend(change.decisions)
+        self.counts.update(change.counts)
+        for each in change.decisions:
+            if each.state is AlertState.FIRING:
+                self.open_alerts[each.alert.provider] = each.alert
+            else:
+                del self.open_alerts[each.alert.provider]
+
+
+ROWS: Final = [
+    None,
+    connected(),
+    broken(),
+    connected(sleep="available"),
+    connected(sleep="unavailable"),
+    broken(sleep="available"),
+    broken(error_type="unknown"),
+    replace(broken(error_type=None), errored_at=NOON),
+    replace(connected(), created_on=NOON),
+    paused(),
+]
+
+
+@st.composite
+def days(draw: st.DrawFn) -> Snapshot:
+    """Draw a snapshot of two providers out of few rows, so that a life has many transitions of every kind."""
+    drawn = {provider: draw(st.sampled_from(ROWS)) for provider in ("fitbit", "oura")}
+    rows = {provider: replace(row, provider=provider) for provider, row in drawn.items() if row}
+    return Snapshot(connections=rows, complete=draw(st.sampled_from([True, True, False])))
+
+
+answers: Final[SearchStrategy[Answer]] = st.one_of(
+    days(), days(), snapshots(), st.just(Outcome.GONE), st.sampled_from(FAILURES)
+)
+steps: Final = st.integers(-600, 1800).map(lambda seconds: timedelta(seconds=seconds))
+"""Between two polls; the clock may also step back."""
+
+
+def lived(policy: Policy, story: list[tuple[Answer, timedelta]]) -> Life:
+    """Return a life through all of ``story``."""
+    life, now = Life(policy), NOON
+    for answer, step in story:
+        now += step
+        life.meet(answer, now)
+    return life
+
+
+stories: Final = st.lists(st.tuples(answers, steps), min_size=4, max_size=20)
