@@ -1,0 +1,42 @@
+"""Whether the database answers, told once when it is lost and once when it is back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitor import events
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from monitor.errors import StoreError
+    from monitor.ports import Metrics
+
+
+class Availability:
+    """Shared by all jobs, so that one outage is one line however many of them meet it.
+
+    The database is back when every job that met the outage got through again: a disk that is full fails commits
+    and lets claims pass.
+    """
+
+    def __init__(self, metrics: Metrics, log: FilteringBoundLogger) -> None:
+        self._metrics = metrics
+        self._log = log
+        self._failing: set[str] = set()
+
+    def lost(self, job: str, error: StoreError) -> None:
+        """Note that the database did not do what ``job`` asked."""
+        self._metrics.database_up(up=False)
+        if not self._failing:
+            self._log.error(events.DATABASE_LOST, job=job, reason=str(error))
+        self._failing.add(job)
+
+    def answered(self, job: str) -> None:
+        """Note that the database did what ``job`` asked."""
+        if job in self._failing:
+            self._failing.remove(job)
+            if not self._failing:
+                self._log.info(events.DATABASE_RECOVERED)
+        if not self._failing:
+            self._metrics.database_up(up=True)

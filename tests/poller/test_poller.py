@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from monitor.core.model import Kind, Outcome
+from monitor.errors import StoreUnavailable
+from monitor.ports import Answer, TransitionFilter
+from tests.poller.rig import TARGET, Rig, user
+from tests.poller.world import INVALID, MISSING, REJECTED, THROTTLED, FakeJunction, ok
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from monitor.core.model import Snapshot
+    from monitor.ports import Polls
+
+
+async def test_every_due_user_is_polled_once() -> None:
+    """All users of a cohort are asked, each once, and their snapshots are committed."""
+    rig = Rig()
+    users = await rig.register(50)
+    async with rig.running():
+        await rig.until(lambda: len(rig.verdicts) == 50)
+    assert rig.junction.asked == dict.fromkeys(users, 1)
+    assert {each.outcome for each in rig.verdicts} == {Outcome.CHANGED}
+
+
+async def test_an_answer_equal_to_the_last_is_not_read() -> None:
+    """The digest of the bytes saves the parse."""
+    rig = Rig(interval=timedelta(seconds=1))
+    await rig.register(1)
+    async with rig.running():
+        await rig.until(lambda: len(rig.verdicts) == 2)
+    assert [each.outcome for each in rig.verdicts] == [Outcome.CHANGED, Outcome.UNCHANGED]
+    assert rig.junction.reads == 1
+
+
+async def test_a_break_between_two_polls_becomes_one_transition() -> None:
+    """What changed between two snapshots is stored, and counted as detected."""
+    answers = [ok(fitbit="connected"), ok(fitbit="error")]
+    rig = Rig(junction=FakeJunction(script=lambda _: answers.pop(0)), interval=timedelta(seconds=1))
+    await rig.register(1)
+    async with rig.running():
+        await rig.until(lambda: len(rig.verdicts) == 2)
+    kinds = [each.kind async for each in rig.store.views.transitions(TransitionFilter())]
+    assert kinds == [Kind.APPEARED, Kind.ERRORED]
+
+
+async def test_no_more_requests_are_in_flight_than_allowed() -> None:
+    """Concurrency is a bound."""
+    rig = Rig(junction=FakeJunction(latency=0.01), concurrency=3)
+    await rig.register(40)
+    async with rig.running():
+        await rig.until(lambda: len(rig.verdicts) == 40)
+    assert rig.junction.most_in_flight == 3
+
+
+async def test_the_rate_of_a_target_is_a_bound() -> None:
+    """A second's worth of requests may burst; what comes after waits for its turn."""
+    rig = Rig(rate=20)
+    await rig.register(100)
+    async with rig.running():
+        await asyncio.sleep(0.5)
+    assert len(rig.verdicts) <= 20 + 12
+
+
+async def test_a_slow_answer_holds_up_one_slot_and_no_batch() -> None:
+    """Other users are committed while one user's answer takes its time."""
+    rig = Rig(concurrency=2)
+    slow = user(0)
+
+    async def connections(user_id: UUID) -> Answer:
+        await asyncio.sleep(1.5 if user_id == slow else 0)
+        return ok(fitbit="connected")
+
+    rig.junction.connections = connections  # type: ignore[method-assign]
+    await rig.register(20)
+    async with rig.running():
+        await rig.until(lambda: len(rig.verdicts) == 19, within=1.2)
+    assert len(rig.verdicts) == 20
+
+
+async def test_stopping_commits_what_is_in_flight_and_gives_the_rest_back() -> None:
+    """A drain takes no longer than an answer; nobody is left under a lease."""
+    rig = Rig(junction=FakeJunction(latency=0.3), concurrency=2)
+    await rig.register(10)
+    began = time.monotonic()
+    async with rig.running():
+        await rig.until(lambda: rig.junction.in_flight == 2)
+    assert time.monotonic() - began < 1
+    assert len(rig.verdicts) == 2
+    left = await rig.store.polls.claim(TARGET, limit=100, now=rig.now(), lease=timedelta(seconds=1))
+    assert len(left) == 8
+
+
+async def test_a_rejected_target_is_probed_and_told_of_once() -> None:
+    """A revoked key is one log line and one gauge, and users are not asked on and on."""
+    rig = Rig(junction=FakeJunction(script=lambda _: REJECTED))
+    await rig.register(200)
+    async with rig.running():
+        await asyncio.sleep(0.6)
+    assert rig.junction.asked.total() <= 2 * rig.concurrency
+    assert rig.events().count("target.rejected") == 1
+    assert rig.metrics.of("target_up")[-1] == (TARGET, False)
+    assert rig.poller.in_hand == 0
+
+
+async def test_a_throttled_target_is_asked_less() -> None:
+    """429 halves the rate, and says so once."""
+    rig = Rig(junction=FakeJunction(script=lambda _: THROTTLED))
+    await rig.register(50)
+    async with rig.running():
+        await rig.until(lambda: len(rig.verdicts) >= 4)
+    assert rig.target.throttle.factor == 0.5
+    assert rig.events().count("target.throttled") == 1
+
+
+async def test_an_invalid_user_is_paused_with_the_reason() -> None:
+    """A 422 ends the polling of that user and tells why."""
+    rig = Rig(junction=FakeJunction(script=lambda _: INVALID), interval=timedelta(seconds=1))
+    users = await rig.register(1)
+    async with rig.running():
+        await asyncio.sleep(1.5)
+    member = await rig.store.cohort.member(TARGET, users[0])
+    assert member is not None
+    assert member.reason == "not a valid id"
+    assert rig.junction.asked[users[0]] == 1
+    assert "user.invalid" in rig.events()
+
+
+async def test_one_404_declares_nobody_gone() -> None:
+    """A user that is missing once keeps its state."""
+    answers = [ok(fitbit="connected"), MISSING]
+    rig = Rig(junction=FakeJunction(script=lambda _: answers.pop(0)), interval=timedelta(seconds=1))
+    await rig.register(1)
+    async with rig.running():
+        await rig.until(lambda: len(rig.verdicts) == 2)
+    assert [each.connection.status async for each in rig.store.views.connections()] == ["connected"]
+    assert rig.verdicts[-1].outcome is Outcome.GONE
+
+
+class Crashing(FakeJunction):
+    """Meets a bug of ours in the first answer."""
+
+    def read(self, body: bytes) -> Snapshot | None:
+        """Crash once."""
+        snapshot = super().read(body)
+        if self.reads == 1:
+            raise ZeroDivisionError
+        return snapshot
+
+
+async def test_a_crash_in_one_poll_ends_no_other() -> None:
+    """A bug that one answer meets is logged; the others go on."""
+    rig = Rig(junction=Crashing())
+    await rig.register(5)
+    async with rig.running():
+        await rig.until(lambda: len(rig.verdicts) >= 4)
+    assert rig.events().count("poll.crashed") == 1
+    assert rig.poller.in_hand == 0
+
+
+class Flaky:
+    """A queue whose commits fail a few times."""
+
+    def __init__(self, inner: Polls, failures: int) -> None:
+        self._inner = inner
+        self._failures = failures
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def commit(self, verdicts: Sequence[Any], **when: Any) -> frozenset[int]:
+        """Fail as often as asked, then commit."""
+        if self._failures:
+            self._failures -= 1
+            raise StoreUnavailable("the server went away")
+        return await self._inner.commit(verdicts, **when)
+
+
+async def test_a_lost_database_is_told_once_and_nothing_is_lost() -> None:
+    """A commit that failed is made again; the outage is one line at each end."""
+    rig = Rig(wrap=lambda polls: Flaky(polls, 2))  # type: ignore[arg-type,return-value]
+    await rig.register(3)
+    async with rig.running():
+        await rig.until(lambda: len(rig.verdicts) == 3)
+    assert rig.junction.asked.total() == 3
+    assert rig.events() == ["database.lost", "database.recovered"]
+    assert (True,) in rig.metrics.of("database_up")
+
+
+async def test_polling_by_hand_returns_who_could_not_be_had() -> None:
+    """Users that are no members are named, the others are polled though they are not due."""
+    rig = Rig(timeout=timedelta(seconds=-9.5))
+    users = await rig.register(2)
+    async with rig.running():
+        await rig.until(lambda: len(rig.verdicts) == 2)
+        left = await rig.poller.run_once(rig.target, [*users, user(77)])
+        await rig.poller.settled()
+    assert left == {user(77)}
+    assert rig.junction.asked == {users[0]: 2, users[1]: 2}
