@@ -1,0 +1,208 @@
+"""What a scrape shows: views of the database, and the programme's own metrics.
+
+The figures are fetched just before they are rendered, so every replica shows the same. While the database does not
+answer, the domain series are absent rather than wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, exposition
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from monitor.core.model import ERROR, UNSPECIFIED
+from monitor.core.tally import Count
+from monitor.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from monitor.core.tally import Key
+    from monitor.metrics import ProgrammeMetrics
+    from monitor.ports import Freshness, Store
+
+WITHIN: Final = 2.0
+"""Seconds that the database has for a scrape."""
+EXPORTED: Final = 200
+"""Distinct values of a label; the rest reads ``other``."""
+OTHER: Final = "other"
+USER_STATES: Final = ("active", "paused", "gone")
+_WORD: Final = re.compile(r"[a-z0-9_]{1,64}")
+
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainFigures:
+    """What the database says at one moment. ``undelivered`` is the number of alert notices that wait."""
+
+    counts: Mapping[Key, int]
+    freshness: Mapping[str, Freshness]
+    undelivered: int
+
+
+class Exporter:
+    """Renders a scrape."""
+
+    def __init__(
+        self,
+        *,
+        metrics: ProgrammeMetrics,
+        store: Store,
+        targets: Sequence[str],
+        interval: timedelta,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._metrics = metrics
+        self._store = store
+        self._targets = targets
+        self._interval = interval
+        self._clock = clock
+
+    async def render(self, accept: str) -> tuple[bytes, str]:
+        """Return the exposition in the format that ``accept`` asks for, and its content type."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Programme(self._metrics.registry))
+        try:
+            async with asyncio.timeout(WITHIN):
+                figures = await self._fetch()
+        except (StoreError, TimeoutError):
+            self._metrics.database_up(up=False)
+        else:
+            registry.register(DomainCollector(figures, self._targets))
+        encode, content_type = exposition.choose_encoder(accept)
+        return encode(registry), content_type
+
+    async def _fetch(self) -> DomainFigures:
+        views, now = self._store.views, self._clock()
+        return DomainFigures(
+            counts=await views.counts(),
+            freshness={name: await views.freshness(name, interval=self._interval, now=now) for name in self._targets},
+            undelivered=await self._store.outbox.undelivered(),
+        )
+
+
+class _Programme(Collector):
+    """The programme's registry without the creation times, which in text are mere noise."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._registry.collect():
+            family.samples = [each for each in family.samples if not each.name.endswith("_created")]
+            yield family
+
+
+class DomainCollector(Collector):
+    """Turns the figures of one moment into families."""
+
+    def __init__(self, figures: DomainFigures, targets: Sequence[str]) -> None:
+        self._figures = figures
+        self._targets = targets
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the domain's families."""
+        connections = self._sums(Count.CONNECTIONS)
+        errors = {key: amount for key, amount in connections.items() if key[2] == ERROR}
+        yield _gauge(
+            "junction_connections", "Connections now, by the vendor's status.", ("provider", "status"),
+            _summed(connections, lambda key: key[:3]),
+        )  # fmt: skip
+        yield _gauge(
+            "junction_connection_errors", "Connections in error now, by error type.", ("provider", "error_type"),
+            _summed(errors, lambda key: (key[0], key[1], key[3] or UNSPECIFIED)),
+        )  # fmt: skip
+        yield _counter(
+            "junction_connection_transitions", "Transitions ever stored.", ("provider", "kind", "error_type"),
+            self._sums(Count.TRANSITIONS),
+        )  # fmt: skip
+        yield _gauge(
+            "junction_resources_unavailable", "Resources that connections cannot give now.", ("provider", "resource"),
+            _summed(self._sums(Count.RESOURCES_UNAVAILABLE), lambda key: key[:3]),
+        )  # fmt: skip
+        yield _gauge(
+            "junction_alerts", "Alerts firing now.", ("provider", "severity"),
+            _summed(self._sums(Count.ALERTS), lambda key: key[:3]),
+        )  # fmt: skip
+        states: dict[Labels, float] = {(target, state): 0 for target in self._targets for state in USER_STATES}
+        states |= {(key[0], key[1]): amount for key, amount in self._sums(Count.USERS).items()}
+        yield _gauge("junction_users", "Users of the cohort by state.", ("state",), states)
+        yield from self._fresh()
+        waiting = GaugeMetricFamily(
+            "junction_monitor_alerts_undelivered", "Alert notices that wait for a sink.", labels=("sink",)
+        )
+        waiting.add_metric(("log",), self._figures.undelivered)
+        yield waiting
+
+    def _fresh(self) -> Iterator[Metric]:
+        by_target = self._figures.freshness.items()
+        yield _gauge(
+            "junction_users_fresh", "Active users whose latest good snapshot is at most two intervals old.", (),
+            {(name,): each.fresh for name, each in by_target},
+        )  # fmt: skip
+        yield _gauge(
+            "junction_oldest_snapshot_timestamp_seconds",
+            "Unix time, by our own clock, of the latest good snapshot of the active user seen longest ago.", (),
+            {(name,): each.oldest.timestamp() for name, each in by_target if each.oldest is not None},
+        )  # fmt: skip
+        yield _gauge(
+            "junction_monitor_overdue_users", "Users due for more than one interval.", (),
+            {(name,): each.overdue for name, each in by_target},
+        )  # fmt: skip
+
+    def _sums(self, count: Count) -> dict[Labels, float]:
+        """Return the amounts of one count by target and labels, vendor's words made fit for labels."""
+        rows = [(key, amount) for key, amount in self._figures.counts.items() if key.count is count]
+        shown = [_Words(Counter(_by(rows, place))) for place in ("a", "b", "c")]
+        return _summed(
+            {(key.target, key.a, key.b, key.c): amount for key, amount in rows},
+            lambda key: (key[0], *(words(word) for words, word in zip(shown, key[1:], strict=True))),
+        )
+
+
+class _Words:
+    """How the values of one label are shown: as sent where they are fit and among the most frequent, else ``other``."""
+
+    def __init__(self, seen: Counter[str]) -> None:
+        fit = sorted(((-amount, word) for word, amount in seen.items() if not word or _WORD.fullmatch(word)))
+        self._kept = frozenset(word for _, word in fit[:EXPORTED])
+
+    def __call__(self, word: str) -> str:
+        return word if word in self._kept else OTHER
+
+
+def _by(rows: Iterable[tuple[Key, int]], place: str) -> Counter[str]:
+    seen: Counter[str] = Counter()
+    for key, amount in rows:
+        seen[getattr(key, place)] += amount
+    return seen
+
+
+def _summed(amounts: Mapping[Labels, float], relabel: Callable[[Labels], Labels]) -> dict[Labels, float]:
+    sums: dict[Labels, float] = {}
+    for labels, amount in amounts.items():
+        shown = relabel(labels)
+        sums[shown] = sums.get(shown, 0) + amount
+    return sums
+
+
+def _gauge(name: str, text: str, labels: Labels, values: Mapping[Labels, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=("target", *labels))
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def _counter(name: str, text: str, labels: Labels, values: Mapping[Labels, float]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=("target", *labels))
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family

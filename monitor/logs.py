@@ -1,0 +1,166 @@
+"""How events are written: JSON Lines on standard output, or lines for people on a terminal.
+
+Never a key: what is named like a secret or looks like one is masked, wherever it stands. Control characters are
+stripped. An ordinary line that cannot be written is lost and nobody is disturbed; an alert line that cannot be
+written is an error for its caller, since it must be written again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
+
+import structlog
+
+from monitor import events
+from monitor.core.wording import REMEDIES, clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+MASK: Final = "**********"
+SECRET_NAMES: Final = frozenset(
+    {"api_key", "authorization", "x-vital-api-key", "password", "passwd", "secret", "token", "hash_key"}
+)
+LEVELS: Final = {"info": "info", "warning": "warning", "critical": "error"}
+"""The level of an alert's line by its severity."""
+UNCUT: Final = frozenset({"exception", "event", "timestamp", "level"})
+_KEY: Final = re.compile(r"\b[ps]k_(?:us|eu)_[A-Za-z0-9_-]+")
+_URL_PASSWORD: Final = re.compile(r"(://[^\s:/@]*:)[^\s@]*@")
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+def configure(level: Level, format: Literal["auto", "json", "console"]) -> FilteringBoundLogger:  # noqa: A002 - the key's name
+    """Return the daemon's logger, and let the libraries' warnings run into it."""
+    stream = sys.stdout
+    console = format == "console" or (format == "auto" and stream.isatty())
+    logger = _logger(level, stream, console=console)
+    root = logging.getLogger()
+    root.handlers = [_Bridge(logger)]
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    return logger
+
+
+def stderr(level: Level) -> FilteringBoundLogger:
+    """Return a logger for commands: what goes wrong is told to the person at standard error."""
+    return _logger(level if level == "error" else "warning", sys.stderr, console=sys.stderr.isatty())
+
+
+class AlertLog:
+    """The alert log: ``connection.alert`` lines, flushed one by one."""
+
+    def __init__(
+        self, log: FilteringBoundLogger, *, user_id: Callable[[str], str], runbook_base_url: str | None
+    ) -> None:
+        self._log = log
+        self._user_id = user_id
+        self._runbooks = runbook_base_url.rstrip("/") if runbook_base_url else None
+
+    def write(self, payload: Mapping[str, Any]) -> None:
+        """Write one line and flush it.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        told = {**payload, "user_id": self._user_id(payload["user_id"])}
+        told["runbook_url"] = self._runbook(payload["error_type"])
+        level = LEVELS.get(payload["severity"], "warning")
+        getattr(self._log.bind(_must_be_written=True), level)(events.CONNECTION_ALERT, **told)
+
+    def _runbook(self, error_type: str | None) -> str | None:
+        if self._runbooks is None:
+            return None
+        return f"{self._runbooks}/{error_type if error_type in REMEDIES else 'unknown'}.md"
+
+
+class _Output:
+    """Writes finished lines to a stream."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str, *, must_be_written: bool = False) -> None:
+        """Write a line and flush it; only where it must be written, a failure is raised."""
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError) as error:
+            if must_be_written:
+                raise OSError("the alert log cannot be written") from error
+
+    debug = info = warning = error = critical = msg
+
+
+class _Bridge(logging.Handler):
+    """Carries the libraries' records into our lines."""
+
+    def __init__(self, logger: FilteringBoundLogger) -> None:
+        super().__init__(logging.WARNING)
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record as an event named after its library."""
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        told: dict[str, Any] = {"message": record.getMessage()}
+        if record.exc_info:
+            told["exc_info"] = record.exc_info
+        getattr(self._logger, level)(f"library.{record.name.split('.')[0]}", **told)
+
+
+def _logger(level: Level, stream: TextIO, *, console: bool) -> FilteringBoundLogger:
+    processors: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _tidy,
+        _console(stream) if console else _json,
+    ]
+    bound: FilteringBoundLogger = structlog.wrap_logger(
+        _Output(stream),
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        cache_logger_on_first_use=True,
+    )
+    return bound
+
+
+def _tidy(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {name: _tidied(name, value) for name, value in event.items()}
+
+
+def _tidied(name: str, value: Any) -> Any:
+    if name.lower() in SECRET_NAMES:
+        return MASK
+    if isinstance(value, str):
+        hidden = _URL_PASSWORD.sub(rf"\1{MASK}@", _KEY.sub(MASK, value))
+        return _CONTROL.sub(" ", hidden) if name in UNCUT else clean(hidden)
+    if isinstance(value, dict):
+        return {str(key): _tidied(str(key), each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tidied(name, each) for each in value]
+    return value
+
+
+def _json(_: WrappedLogger, __: str, event: EventDict) -> tuple[tuple[str], dict[str, bool]]:
+    must = bool(event.pop("_must_be_written", False))
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
+    line = json.dumps({**first, **event}, ensure_ascii=False, default=str, separators=(", ", ": "))
+    return (line.encode("utf-8", "replace").decode(),), {"must_be_written": must}
+
+
+def _console(stream: TextIO) -> Processor:
+    render = structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)
+
+    def rendered(logger: WrappedLogger, name: str, event: EventDict) -> tuple[tuple[str], dict[str, bool]]:
+        must = bool(event.pop("_must_be_written", False))
+        return (str(render(logger, name, event)),), {"must_be_written": must}
+
+    return rendered

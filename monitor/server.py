@@ -1,0 +1,132 @@
+"""The HTTP server: metrics, and whether this process lives and is ready. Anything else is 404."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from monitor.errors import MonitorError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.types import Receive, Scope, Send
+
+    from monitor.exporter import Exporter
+
+PING_WITHIN: Final = 2.0
+"""Seconds that the database has to show that it is ready."""
+STOP_WITHIN: Final = 2
+CONNECTIONS: Final = 64
+HEADER_BYTES: Final = 16_384
+
+
+class Server:
+    """Serves inside the running loop, and leaves signals to the application."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        exporter: Exporter,
+        ping: Callable[[], Awaitable[None]],
+        failing: Callable[[], list[str]],
+    ) -> None:
+        self._host = host
+        self._exporter = exporter
+        self._ping = ping
+        self._failing = failing
+        self._task: asyncio.Task[None] | None = None
+        self._server = _Quiet(
+            uvicorn.Config(
+                self._app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                limit_concurrency=CONNECTIONS,
+                h11_max_incomplete_event_size=HEADER_BYTES,
+                timeout_keep_alive=5,
+                timeout_graceful_shutdown=STOP_WITHIN,
+                ws="none",
+            )
+        )
+        self.port = port
+
+    async def start(self) -> None:
+        """Listen; ``port`` then tells where.
+
+        Raises:
+            MonitorError: the address cannot be had.
+        """
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(self._host, self.port, type=socket.SOCK_STREAM)
+            family, *_, address = found[0]
+            listening = socket.create_server(address[:2], family=family)
+        except OSError as error:
+            where = f"{self._host}:{self.port}"
+            raise MonitorError(f"cannot listen on {where} (http.host, http.port): {error.strerror}") from error
+        listening.setblocking(False)
+        self.port = listening.getsockname()[1]
+        self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
+
+    async def stop(self) -> None:
+        """Listen no more; slow clients are not waited for."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        routes = {"/metrics": self._metrics, "/healthz": self._healthz, "/readyz": self._readyz}
+        answer = routes.get(scope["path"]) if scope["method"] in {"GET", "HEAD"} else None
+        response = await answer(scope) if answer else PlainTextResponse("not found\n", status_code=404)
+        await response(scope, receive, send)
+
+    async def _metrics(self, scope: Scope) -> Response:
+        accept = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"), "")
+        body, content_type = await self._exporter.render(accept)
+        return Response(body, headers={"content-type": content_type})
+
+    async def _healthz(self, _: Scope) -> Response:
+        failing = self._failing()
+        return JSONResponse({"alive": not failing, "failing": failing}, status_code=503 if failing else 200)
+
+    async def _readyz(self, _: Scope) -> Response:
+        try:
+            async with asyncio.timeout(PING_WITHIN):
+                await self._ping()
+        except TimeoutError:
+            return _unready(f"no answer within {PING_WITHIN:g} s")
+        except StoreError as error:
+            return _unready(str(error))
+        return JSONResponse({"ready": True, "failing": {}})
+
+
+class _Quiet(uvicorn.Server):
+    """A server whose signals are the application's."""
+
+    def install_signal_handlers(self) -> None:
+        """Install none."""
+
+    def capture_signals(self) -> _NoSignals:  # type: ignore[override]
+        """Capture none."""
+        return _NoSignals()
+
+
+class _NoSignals:
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _unready(reason: str) -> Response:
+    return JSONResponse({"ready": False, "failing": {"database": reason}}, status_code=503)
