@@ -1,0 +1,199 @@
+"""The daemon: everything started in order, and drained in the opposite one."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry
+
+from monitor import __version__, events, logs
+from monitor.app.opening import clock, prepare, run_in_loop
+from monitor.app.parts import Parts
+from monitor.app.privacy import log_user_id
+from monitor.errors import StoreUnavailable
+from monitor.exporter import Exporter
+from monitor.housekeeping import CROSS_CHECK_EVERY, Housekeeping
+from monitor.metrics import ProgrammeMetrics
+from monitor.notifier import Notifier
+from monitor.scheduler import NOTIFY_TICK, POLL_TICK, Scheduler
+from monitor.server import Server
+from monitor.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitor.config import Config
+    from monitor.core.judge import Verdict
+    from monitor.ports import Store
+
+DATABASE_RETRY: Final = 2.0
+"""Seconds between two attempts to reach the database at start."""
+LAST_NOTICES: Final = 5.0
+"""Seconds that telling the last notices may take at the end."""
+DRAIN_SLACK: Final = 2.0
+"""Seconds that the last commit may take beyond ``poll.timeout``."""
+
+
+def run(config: Config) -> int:
+    """Run the daemon until SIGTERM or SIGINT; return the exit code.
+
+    Raises:
+        MonitorError: it cannot start; the text is one line for a person.
+    """
+    return run_in_loop(Daemon(config).run())
+
+
+class Daemon:
+    """One process of the monitor."""
+
+    def __init__(self, config: Config) -> None:
+        config.require_targets()
+        self._config = config
+        self._stop = asyncio.Event()
+        self._log = logs.configure(config.log.level, config.log.format)
+        self._scheduler = Scheduler()
+        self._metrics = ProgrammeMetrics(CollectorRegistry(), targets=list(config.require_targets()))
+        self._failing: list[str] = []
+
+    async def run(self) -> int:
+        """Start, work until a signal comes, drain, and return the exit code."""
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, self._stop.set)
+        async with AsyncExitStack() as stack:
+            store = open_store(self._config.database.url)
+            stack.push_async_callback(store.aclose)
+            parts = Parts(self._config, store, self._metrics, self._log, self._wake_notifier)
+            stack.push_async_callback(parts.aclose)
+            self._notifier = self._make_notifier(store, parts)
+            server = self._make_server(store)
+            await server.start()
+            stack.push_async_callback(server.stop)
+            if await self._reach_database(parts):
+                self._log.info(events.MONITOR_STARTED, **self._facts(server.port))
+                code = await self._work(store, parts)
+                self._log.info(events.MONITOR_STOPPED, exit_code=code)
+                return code
+            return 0
+
+    async def _reach_database(self, parts: Parts) -> bool:
+        """Wait for a server that does not answer yet; a file that cannot be opened is an error at once."""
+        while not self._stop.is_set():
+            try:
+                await prepare(self._config)
+            except StoreUnavailable as error:
+                if self._config.database.url.startswith("sqlite"):
+                    raise
+                parts.availability.lost("start", error)
+                await self._stop_within(DATABASE_RETRY)
+            else:
+                parts.availability.answered("start")
+                return True
+        return False
+
+    async def _work(self, store: Store, parts: Parts) -> int:
+        await store.polls.recover()
+        for name in parts.targets:
+            await store.polls.bring_forward(name, interval=self._config.poll.interval, now=clock())
+        polling = asyncio.create_task(parts.poller.run())
+        notifying = asyncio.create_task(self._notifier.run())
+        self._schedule(store, parts)
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({stopping, polling, notifying}, return_when=asyncio.FIRST_COMPLETED)
+        crashed = polling.done() or notifying.done()
+        await self._drain(parts, polling, notifying)
+        stopping.cancel()
+        return 1 if crashed else 0
+
+    async def _drain(self, parts: Parts, polling: asyncio.Task[None], notifying: asyncio.Task[None]) -> None:
+        self._log.info(events.MONITOR_DRAINING, in_hand=parts.poller.in_hand)
+        parts.poller.stop()
+        await self._finish(polling, self._config.poll.timeout.total_seconds() + DRAIN_SLACK, "poll")
+        self._notifier.stop()
+        await self._finish(notifying, LAST_NOTICES, "notify")
+        self._scheduler.stop()
+
+    async def _finish(self, task: asyncio.Task[None], within: float, job: str) -> None:
+        try:
+            await asyncio.wait_for(task, within)
+        except TimeoutError:
+            self._log.warning(events.JOB_CRASHED, job=job, reason=f"not drained within {within:g} s")
+        except Exception:  # noqa: BLE001 - the rest is drained all the same
+            self._log.exception(events.JOB_CRASHED, job=job)
+
+    def _schedule(self, store: Store, parts: Parts) -> None:
+        self._scheduler.tick(POLL_TICK, "poll", parts.poller.tick)
+        self._scheduler.tick(NOTIFY_TICK, "notify", self._notifier.tick)
+        soon = clock() + timedelta(seconds=1)
+        for name, target in self._config.require_targets().items():
+            jobs = Housekeeping(
+                target=name,
+                junction=parts.targets[name].junction,
+                cohort=store.cohort,
+                metrics=self._metrics,
+                log=self._log,
+                clock=clock,
+            )
+            self._scheduler.every(CROSS_CHECK_EVERY, f"cross-check {name}", jobs.cross_check, first=soon)
+            if target.discover:
+                every = target.discover_interval.total_seconds()
+                self._scheduler.every(every, f"discover {name}", jobs.discover, first=soon)
+        self._scheduler.start()
+
+    def _make_notifier(self, store: Store, parts: Parts) -> Notifier:
+        return Notifier(
+            outbox=store.outbox,
+            alert_log=logs.AlertLog(
+                self._log,
+                user_id=log_user_id(self._config.privacy),
+                runbook_base_url=self._config.alerts.runbook_base_url,
+            ),
+            metrics=self._metrics,
+            availability=parts.availability,
+            log=self._log,
+            clock=clock,
+        )
+
+    def _make_server(self, store: Store) -> Server:
+        exporter = Exporter(
+            metrics=self._metrics,
+            store=store,
+            targets=list(self._config.require_targets()),
+            interval=self._config.poll.interval,
+            clock=clock,
+        )
+        return Server(
+            host=self._config.http.host,
+            port=self._config.http.port,
+            exporter=exporter,
+            ping=store.views.ping,
+            failing=self._what_fails,
+        )
+
+    def _what_fails(self) -> list[str]:
+        return [] if self._scheduler.alive else ["scheduler"]
+
+    def _wake_notifier(self, verdicts: Sequence[Verdict]) -> None:
+        if any(each.change and each.change.decisions for each in verdicts):
+            self._notifier.tick()
+
+    def _facts(self, port: int) -> dict[str, object]:
+        poll = self._config.poll
+        return {
+            "version": __version__,
+            "targets": sorted(self._config.require_targets()),
+            "database": self._config.database.url.split(":", 1)[0],
+            "interval_seconds": poll.interval.total_seconds(),
+            "concurrency": poll.concurrency,
+            "http_port": port,
+        }
+
+    async def _stop_within(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return

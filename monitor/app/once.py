@@ -1,0 +1,96 @@
+"""One poll of some users, or of all, for a person at the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry
+
+from monitor import logs
+from monitor.app.opening import opened
+from monitor.app.parts import Parts
+from monitor.core.model import Intent, Presence
+from monitor.metrics import ProgrammeMetrics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from uuid import UUID
+
+    from monitor.config import Config
+    from monitor.core.judge import Verdict
+    from monitor.core.model import Outcome, Transition
+    from monitor.ports import Cohort
+
+PAGE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollSummary:
+    """What polling once came to. ``unpolled`` are users that are not active members, or could not be had.
+
+    ``rejected`` says why the target was given up, None where it was not.
+    """
+
+    polled: int
+    outcomes: Mapping[Outcome, int]
+    unpolled: frozenset[UUID]
+    rejected: str | None
+
+
+async def poll_once(
+    config: Config,
+    target_name: str,
+    user_ids: Sequence[UUID] | None,
+    on_transitions: Callable[[Sequence[Transition]], None],
+) -> PollSummary:
+    """Poll these users (None: all active ones) whether due or not, commit, and hand their transitions over.
+
+    Alerts that come of it wait in the outbox for the daemon.
+    """
+    outcomes: Counter[Outcome] = Counter()
+
+    def on_commit(verdicts: Sequence[Verdict]) -> None:
+        outcomes.update(each.outcome for each in verdicts)
+        found = [each for verdict in verdicts if verdict.change for each in verdict.change.transitions]
+        if found:
+            on_transitions(found)
+
+    log = logs.stderr(config.log.level)
+    metrics = ProgrammeMetrics(CollectorRegistry(), targets=list(config.require_targets()))
+    async with opened(config) as store:
+        parts = Parts(config, store, metrics, log, on_commit)
+        target = parts.targets[target_name]
+        running = asyncio.create_task(parts.poller.run())
+        left: set[UUID] = set()
+        try:
+            async for page in _pages(store.cohort, target_name, user_ids):
+                left |= await parts.poller.run_once(target, page)
+            await parts.poller.settled()
+        finally:
+            parts.poller.stop()
+            await running
+            await parts.aclose()
+    return PollSummary(
+        polled=outcomes.total(),
+        outcomes=outcomes,
+        unpolled=frozenset(left),
+        rejected=target.health.rejected,
+    )
+
+
+async def _pages(cohort: Cohort, target: str, user_ids: Sequence[UUID] | None) -> AsyncIterator[list[UUID]]:
+    if user_ids is not None:
+        yield list(user_ids)
+        return
+    page: list[UUID] = []
+    async for member in cohort.members(target):
+        if member.intent is Intent.ACTIVE and member.presence is not Presence.INVALID:
+            page.append(member.user_id)
+        if len(page) == PAGE:
+            yield page
+            page = []
+    if page:
+        yield page

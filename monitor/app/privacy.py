@@ -1,0 +1,42 @@
+"""How personal data may stand in the database and in the log (``privacy`` in the configuration)."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from monitor.config import Privacy
+
+
+def external_user_id(privacy: Privacy) -> Callable[[str], str | None]:
+    """Return what becomes of a vendor's account name: dropped, hashed, or kept as it is."""
+    match privacy.external_user_id:
+        case "drop":
+            return _drop
+        case "hash":
+            return _hasher(privacy)
+        case _:
+            return str
+
+
+def log_user_id(privacy: Privacy) -> Callable[[UUID | str], str]:
+    """Return how a user id stands in a log line: plain or hashed."""
+    if privacy.log_user_id == "plain":
+        return str
+    hashed = _hasher(privacy)
+    return lambda user_id: hashed(str(user_id))
+
+
+def _drop(_: str) -> None:
+    return None
+
+
+def _hasher(privacy: Privacy) -> Callable[[str], str]:
+    def hashed(text: str) -> str:
+        return hmac.digest(privacy.key().encode(), text.encode("utf-8", "replace"), "sha256").hex()
+
+    return hashed

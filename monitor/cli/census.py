@@ -1,0 +1,125 @@
+"""The figures of ``monitor status``: users by state and freshness, connections by provider, status and error type."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from monitor.core import tally
+from monitor.core.tally import Count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from uuid import UUID
+
+    from monitor.cli.cells import Cell
+    from monitor.config import Config
+    from monitor.core.tally import Key
+    from monitor.ports import Freshness, Views
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is asked about; None means any."""
+
+    target: str | None = None
+    provider: str | None = None
+    status: str | None = None
+    user_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Users:
+    """The users of one target by state, and how current the watch over them is."""
+
+    target: str
+    active: int
+    paused: int
+    gone: int
+    freshness: Freshness
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Return a row for people."""
+        now = self.freshness
+        return self.target, self.active, self.paused, self.gone, now.fresh, now.overdue, now.latest, now.oldest
+
+    def record(self) -> dict[str, Any]:
+        """Return an object of ``--json``."""
+        return {
+            "record": "users",
+            "target": self.target,
+            "active": self.active,
+            "paused": self.paused,
+            "gone": self.gone,
+            "fresh": self.freshness.fresh,
+            "overdue": self.freshness.overdue,
+            "latest_observed_at": self.freshness.latest,
+            "oldest_observed_at": self.freshness.oldest,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Connections:
+    """How many connections have the same provider, status and error type."""
+
+    target: str
+    provider: str
+    status: str
+    error_type: str
+    number: int
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Return a row for people."""
+        return self.target, self.provider, self.status, self.error_type or None, self.number
+
+    def record(self) -> dict[str, Any]:
+        """Return an object of ``--json``."""
+        return {
+            "record": "counts",
+            "target": self.target,
+            "provider": self.provider,
+            "status": self.status,
+            "error_type": self.error_type or None,
+            "connections": self.number,
+        }
+
+
+async def users(config: Config, views: Views, wanted: Wanted, now: datetime) -> list[Users]:
+    """Return the users of the configured targets, and of others that still have some."""
+    counts = {key: number for key, number in (await views.counts()).items() if key.count is Count.USERS}
+    targets = config.targets.keys() | {key.target for key, number in counts.items() if number}
+    return [
+        Users(
+            target=target,
+            freshness=await views.freshness(target, interval=config.poll.interval, now=now),
+            **{state: counts.get(tally.Key(target, Count.USERS, state), 0) for state in ("active", "paused", "gone")},
+        )
+        for target in sorted(targets)
+        if wanted.target in (None, target)
+    ]
+
+
+async def connections(views: Views, wanted: Wanted) -> list[Connections]:
+    """Return how many connections there are of each sort; of one user by counting that user's own."""
+    counts = await views.counts() if wanted.user_id is None else await _of_user(views, wanted)
+    return sorted(
+        Connections(target=key.target, provider=key.a, status=key.b, error_type=key.c, number=number)
+        for key, number in counts.items()
+        if number and key.count is Count.CONNECTIONS and _matches(key, wanted)
+    )
+
+
+async def _of_user(views: Views, wanted: Wanted) -> Mapping[Key, int]:
+    counts: Counter[Key] = Counter()
+    async for each in views.connections(target=wanted.target, user_id=wanted.user_id):
+        counts += tally.of_connections(each.target, [each.connection])
+    return counts
+
+
+def _matches(key: Key, wanted: Wanted) -> bool:
+    return all(
+        asked in (None, found)
+        for asked, found in ((wanted.target, key.target), (wanted.provider, key.a), (wanted.status, key.b))
+    )

@@ -1,0 +1,82 @@
+"""Values of the domain as the objects of ``--json``: keys in the contract's order, null never left out."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from monitor.core.model import Intent, Presence
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from monitor.core.model import Connection, Transition
+    from monitor.ports import ConnectionView, Member, PastSnapshot
+
+
+def transition(each: Transition) -> dict[str, Any]:
+    """Return the public form of a transition (contract, section 6)."""
+    return {field.name: getattr(each, field.name) for field in fields(each)}
+
+
+def member(each: Member) -> dict[str, Any]:
+    """Return one user of the cohort."""
+    return {
+        "target": each.target,
+        "user_id": each.user_id,
+        "client_user_id": each.client_user_id,
+        "state": member_state(each),
+        "reason": each.reason,
+        "registered_at": each.registered_at,
+        "observed_at": each.observed_at,
+        "next_poll_at": each.next_poll_at if is_polled(each) else None,
+        "failures": each.failures,
+    }
+
+
+def member_state(each: Member) -> str:
+    """Return ``active``, ``paused``, ``removed``, ``gone`` or ``invalid``; what a person decided comes first."""
+    if each.intent is not Intent.ACTIVE:
+        return each.intent.value
+    return "active" if each.presence is Presence.PRESENT else each.presence.value
+
+
+def is_polled(each: Member) -> bool:
+    """Return whether a user is polled at all, and so has a time at which it is due."""
+    return each.intent is Intent.ACTIVE and each.presence is not Presence.INVALID
+
+
+def connection(each: ConnectionView) -> dict[str, Any]:
+    """Return one current connection."""
+    return {
+        "target": each.target,
+        "user_id": each.user_id,
+        "provider": each.connection.provider,
+        "status": each.connection.status,
+        "since": each.since,
+        "first_seen_at": each.first_seen_at,
+        "observed_at": each.observed_at,
+        "created_on": each.connection.created_on,
+        "error_type": each.connection.error_type,
+        "error_message": each.connection.error_message,
+        "errored_at": each.connection.errored_at,
+        "resources": dict(each.connection.resources),
+    }
+
+
+def snapshot(target: str, user_id: UUID, at: datetime, stood: PastSnapshot) -> dict[str, Any]:
+    """Return what a user's connections were at a time."""
+    return {
+        "user_id": user_id,
+        "target": target,
+        "at": at,
+        "first_observed_at": stood.first_observed_at,
+        "last_observed_at": stood.last_observed_at,
+        "gone": stood.gone,
+        "connections": [_row(each) for each in stood.connections],
+    }
+
+
+def _row(each: Connection) -> dict[str, Any]:
+    return {field.name: getattr(each, field.name) for field in fields(each)} | {"resources": dict(each.resources)}

@@ -1,0 +1,70 @@
+"""``monitor db``, and what happens where the schema is not as expected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Run
+
+
+def _by_hand(place: Path) -> None:
+    config = place / "config.yaml"
+    config.write_text(config.read_text().replace('monitor.db"', 'monitor.db", auto_migrate: false'))
+
+
+def test_the_schema_goes_up_and_down(run: Run) -> None:
+    """Each command says where it is afterwards."""
+    assert run("db", "current").stdout == "base\n"
+    up = run("db", "upgrade")
+    assert (up.exit_code, up.stdout) == (0, "")
+    head = run("db", "current").stdout.strip()
+    assert up.stderr == f"the schema is at {head}\n"
+    assert run("db", "check").exit_code == 0
+    assert run("db", "downgrade", "base").stderr == "the schema is at base\n"
+    assert run("db", "current").stdout == "base\n"
+
+
+def test_a_schema_that_is_not_at_head_fails_the_check(run: Run) -> None:
+    """With the command to type."""
+    result = run("db", "check")
+    assert result.exit_code == 1
+    assert "monitor db upgrade" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_unknown_revision_is_one_line(run: Run) -> None:
+    """Not a traceback."""
+    result = run("db", "upgrade", "nonsense")
+    assert result.exit_code in {1, 2}
+    assert len(result.stderr.splitlines()) == 1
+    assert "nonsense" in result.stderr
+
+
+def test_sqlite_is_brought_to_head_by_itself(run: Run) -> None:
+    """A newcomer needs no extra step."""
+    assert run("cohort", "list").exit_code == 0
+    assert run("db", "check").exit_code == 0
+
+
+def test_a_database_that_is_migrated_by_hand_is_left_alone(run: Run, place: Path) -> None:
+    """Commands say what to type and fail."""
+    _by_hand(place)
+    result = run("status")
+    assert result.exit_code == 1
+    assert "monitor db upgrade" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert run("db", "upgrade").exit_code == 0
+    assert run("status").exit_code == 0
+
+
+def test_a_database_that_cannot_be_opened_is_one_line(run: Run, place: Path) -> None:
+    """It names what does not work."""
+    config = place / "config.yaml"
+    config.write_text(config.read_text().replace("monitor.db", "missing/folder/monitor.db"))
+    for command in (["status"], ["db", "current"], ["db", "upgrade"]):
+        result = run(*command)
+        assert result.exit_code == 1
+        assert len(result.stderr.splitlines()) == 1
