@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from monitor.config import Config
     from monitor.core.judge import Verdict
     from monitor.core.model import Outcome, Transition
-    from monitor.ports import Cohort
+    from monitor.ports import Cohort, Member
 
 PAGE: Final = 1000
 
@@ -64,9 +64,10 @@ async def poll_once(
         parts = Parts(config, store, metrics, log, on_commit)
         target = parts.targets[target_name]
         running = asyncio.create_task(parts.poller.run())
-        left: set[UUID] = set()
+        watched = None if user_ids is None else await _watched(store.cohort, target_name, user_ids)
+        left = set(user_ids or ()) - set(watched or ())
         try:
-            async for page in _pages(store.cohort, target_name, user_ids):
+            async for page in _pages(store.cohort, target_name, watched):
                 left |= await parts.poller.run_once(target, page)
             await parts.poller.settled()
         finally:
@@ -81,13 +82,22 @@ async def poll_once(
     )
 
 
+async def _watched(cohort: Cohort, target: str, user_ids: Sequence[UUID]) -> list[UUID]:
+    members = [await cohort.member(target, each) for each in user_ids]
+    return [each.user_id for each in members if each is not None and _is_active(each)]
+
+
+def _is_active(member: Member) -> bool:
+    return member.intent is Intent.ACTIVE and member.presence is not Presence.INVALID
+
+
 async def _pages(cohort: Cohort, target: str, user_ids: Sequence[UUID] | None) -> AsyncIterator[list[UUID]]:
     if user_ids is not None:
         yield list(user_ids)
         return
     page: list[UUID] = []
     async for member in cohort.members(target):
-        if member.intent is Intent.ACTIVE and member.presence is not Presence.INVALID:
+        if _is_active(member):
             page.append(member.user_id)
         if len(page) == PAGE:
             yield page

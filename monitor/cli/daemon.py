@@ -9,6 +9,6 @@ def run(ctx: typer.Context) -> None:
     """Poll every active user of the cohort until SIGTERM or SIGINT, then drain and end."""
     config = session.configuration(ctx)
 
-    from monitor.app import run as run_daemon  # noqa: PLC0415 - keeps the program's start quick
+    from monitor.app.daemon import run as run_daemon  # noqa: PLC0415 - keeps the program's start quick
 
     raise typer.Exit(run_daemon(config))

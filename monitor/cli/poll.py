@@ -14,7 +14,7 @@ from monitor.core.model import OBSERVED, Outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitor.app import PollSummary
+    from monitor.app.once import PollSummary
     from monitor.core.model import Transition
 
 GOOD = OBSERVED | {Outcome.GONE}
@@ -32,7 +32,7 @@ def poll(ctx: typer.Context, user_ids: AnyUserIds = None, target: Target = None,
         with contextlib.suppress(typer.Exit):
             chronicle.write_all(transitions)
 
-    from monitor.app import poll_once  # noqa: PLC0415 - keeps the program's start quick
+    from monitor.app.once import poll_once  # noqa: PLC0415 - keeps the program's start quick
 
     summary = session.run(poll_once(config, name, users or None, show))
     _report(summary, name)

@@ -37,7 +37,7 @@ def simulated(place: Path, spawn: Spawn) -> Iterator[str]:
     (place / "world.yaml").write_text(SCENARIO)
     process = spawn("simulate", "--port", "0", "--scenario", "world.yaml")
     address = _address(process)
-    config = f"targets:\n  acme: {{base_url: '{address}', api_key: sk_us_simulated}}\n"
+    config = f"targets:\n  acme: {{base_url: '{address}', api_key: sk_us_simulated}}\npoll: {{timeout: 1s}}\n"
     (place / "config.yaml").write_text(config)
     yield address
     process.terminate()

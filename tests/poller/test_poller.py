@@ -184,7 +184,7 @@ class Flaky:
 
 async def test_a_lost_database_is_told_once_and_nothing_is_lost() -> None:
     """A commit that failed is made again; the outage is one line at each end."""
-    rig = Rig(wrap=lambda polls: Flaky(polls, 2))  # type: ignore[arg-type,return-value]
+    rig = Rig(wrap=lambda polls: Flaky(polls, 2))
     await rig.register(3)
     async with rig.running():
         await rig.until(lambda: len(rig.verdicts) == 3)
