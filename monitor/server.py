@@ -45,6 +45,7 @@ class Server:
         self._server = _Quiet(
             uvicorn.Config(
                 self._app,
+                interface="asgi3",
                 log_config=None,
                 access_log=False,
                 lifespan="off",

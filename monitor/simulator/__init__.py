@@ -1,6 +1,70 @@
 """A Junction that is not there: a seeded world of users and connections behind the vendor's wire format.
 
-TODO
+**Vendor's endpoints** (header ``x-vital-api-key``, by default ``sk_us_simulated``): ``GET
+/v2/user/providers/{user_id}``, ``GET /v2/user?offset=&limit=`` (newest first, limit at most 500) and ``GET
+/v2/user/metrics``.
+
+**Own endpoints**, without a key and not counted as traffic:
+
+- ``GET /_simulator/ledger?after=SEQUENCE&limit=N``: every change made, oldest first, as JSON Lines.
+- ``GET /_simulator/truth?offset=&limit=``: ``{user_id: {gone, connections: {slug: {status, error_type, errored_at,
+  created_on, unavailable}}}}`` as it is now.
+- ``GET /_simulator/stats``: requests by code, polls, most in flight, most in flight for one same user; ``?users=1``
+  adds the polls of each user. Overlaps show only where answers take time: add ``latency`` to look for them.
+- ``POST /_simulator/freeze`` and ``/thaw``: stop and resume what happens by itself.
+- ``POST /_simulator/change``: one change now, ``{"do": "break", "user_id": …, "provider": …, "error_type": …}``;
+  answers with the ledger's new records, 409 where the world has no candidate, 422 for a bad request.
+- ``POST /_simulator/fault``: ``{"fault": "unavailable", "share": 0.5, "for": "5s"}`` switches a fault on, ``{"do":
+  "clear"}`` all off, ``{"do": "clear", "fault": "unavailable"}`` that one.
+
+**Changes** (``do``). Who is left open is chosen by chance: ``user`` (a number) or ``user_id``, ``provider``.
+``break`` and ``change_error`` (``error_type``, any word; ``details: false`` for ``error_details`` null), ``heal``,
+``relink``, ``pause``, ``unpause``, ``vanish``, ``come_back`` (in error with ``error_type``), ``lose_resource`` and
+``regain_resource`` (``resource``), ``delete_user``, ``restore_user``, ``new_user``, and ``wave``: ``provider``,
+``share`` of its healthy connections, ``error_type``. A scope that several resources need takes all of them along.
+
+**Faults** (``fault``), each with ``share`` (of requests, default 1), ``for`` (else until cleared) and ``users`` (ids or
+numbers, else everybody). Faults of one request do not mix, the oldest wins; only ``latency`` adds to the others.
+
+====================  ===============================================================================================
+``throttle``          429, ``Retry-After`` in seconds (``retry_after``); ``throttle_date``: as an HTTP-date;
+                      ``throttle_bare``: without
+``unavailable``       503 JSON; ``server_error``: 500 text; ``bad_gateway``: 502 HTML; ``html``: 200 HTML
+``timeout``           never answers; ``reset``: TCP reset instead of an answer
+``drip``              one byte every ``delay``
+``truncate``          half the declared body, then closed; ``truncate_chunked``: chunked, without the last chunk
+``empty_object``      ``{}``; ``no_list``: ``providers`` is no list; ``malformed_row``: one beside the good ones;
+                      ``oversize``: ``size`` bytes more (these four only on snapshots)
+``redirect``          302 to ``location``
+``revoked``           401 to every key; ``missing``: 404 for every user
+``latency``           ``delay`` before the answer
+====================  ===============================================================================================
+
+**A scenario** is a YAML file; every key may be left out, unknown ones are refused::
+
+    seed: 7                    # the same seed makes the same world and the same changes in the same order
+    users: 200
+    api_key: sk_us_simulated
+    initial:                   # shares of the connections at the start
+      error: 0.04
+      paused: 0.02
+      null_details: 0.02       # of those in error
+      unavailable: 0.05        # short of a resource
+    changes:                   # what happens by itself
+      per_second: 2            # 0 = nothing
+      from: 5s
+      until: 50s
+      rest: 5s                 # a user that has just changed is left alone for so long
+      shares: {break: 40, heal: 25, relink: 5}       # relative
+      error_types: {token_refresh_failed: 3, unknown: 1}   # relative; else realistic for each kind of provider
+    timeline:                  # the same words as over HTTP, each with its time
+      - {at: 10s, do: wave, provider: fitbit, error_type: token_refresh_failed, share: 0.5}
+      - {at: 12s, do: fault, fault: unavailable, share: 0.8, for: 5s}
+      - {at: 20s, do: break, user: 3, provider: garmin}
+      - {at: 30s, do: clear}
+
+A step for which the world has no candidate is left out. Times that the world writes come from the wall clock (or the
+one given to ``Simulator``); which changes happen, to whom and in which order depends on the seed alone.
 """
 
 from monitor.simulator.demonstration import demo_scenario

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from monitor.simulator.faults import Faults
     from monitor.simulator.ledger import Change
-    from monitor.simulator.people import User
+    from monitor.simulator.people import Connection, User
     from monitor.simulator.scenario import Scenario
     from monitor.simulator.world import World
 
@@ -116,7 +116,7 @@ class Course:
         struck = [
             user
             for user in self._world.users.linked(slug)
-            if _suits(Do.RELINK, user, slug) and self._rested(user.index) and chance.random() < order.share
+            if _suits(Do.RELINK, user.connections[slug]) and self._rested(user.index) and chance.random() < order.share
         ]
         error_type = order.error_type or "token_refresh_failed"
         made: list[Change] = []
@@ -179,13 +179,10 @@ def _slugs(do: Do, user: User, wanted: str | None) -> list[str]:
     if do in {Do.DELETE_USER, Do.RESTORE_USER}:
         return [""] if user.deleted is (do is Do.RESTORE_USER) else []
     rows = user.absent if do is Do.COME_BACK and not user.deleted else user.connections
-    return [slug for slug in rows if wanted in {None, slug} and (do is Do.COME_BACK or _suits(do, user, slug))]
+    return [slug for slug, row in rows.items() if wanted in {None, slug} and (do is Do.COME_BACK or _suits(do, row))]
 
 
-def _suits(do: Do, user: User, slug: str) -> bool:
-    row = user.connections.get(slug)
-    if row is None:
-        return False
+def _suits(do: Do, row: Connection) -> bool:
     if do in {Do.BREAK, Do.PAUSE, Do.VANISH} and row.status != CONNECTED:
         return False
     return do is Do.VANISH or MUTATIONS[do].possible(row)

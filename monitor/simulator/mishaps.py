@@ -50,6 +50,8 @@ def spoil(order: FaultOrder, good: Reply, chance: random.Random) -> Reply:
         return (
             replace(good, payload=_BODIES[order.fault](body_of(good.payload), order, chance)) if is_snapshot else good
         )
+    if order.fault is Fault.MISSING and good.user_id is None:
+        return good
     code, payload = _REFUSALS[order.fault](order)
     return replace(good, code=str(code), payload=payload)
 

@@ -102,32 +102,37 @@ def parse(text: str, name: str = "scenario") -> Scenario:
         raise ScenarioError([_line(name, each) for each in error.errors()]) from error
 
 
+_STEPS: Final[dict[int | str, type[Part]]] = {"change": Step, "fault": FaultStep, "clear": ClearStep}
+_SECTIONS: Final[dict[int | str, type[Part]]] = {"initial": Initial, "changes": Changes}
+
+
 def _line(name: str, fault: ErrorDetails) -> str:
-    place = [each for each in fault["loc"] if each not in {"change", "[key]"} and not _is_tag(fault["loc"], each)]
+    part, place = _part(fault["loc"])
     key = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in place).lstrip(".")
-    return f"{name}: {key or 'scenario'}: {_expected(fault)}"
+    return f"{name}: {key or 'scenario'}: {_expected(fault, part)}"
 
 
-def _is_tag(place: tuple[int | str, ...], each: int | str) -> bool:
-    return each in {"fault", "clear"} and place[:1] == ("timeline",) and place.index(each) == 2  # noqa: PLR2004
+def _part(loc: tuple[int | str, ...]) -> tuple[type[Part], list[int | str]]:
+    """Return which part of a scenario ``loc`` is in, and ``loc`` without the words that only pydantic knows."""
+    place = [each for each in loc if each != "[key]"]
+    if place[:1] == ["timeline"]:
+        tag = place.pop(2) if len(place) > 2 else "change"  # noqa: PLR2004 - timeline, number, sort of step
+        return _STEPS[tag], place
+    return _SECTIONS.get(place[0] if place else "", Scenario), place
 
 
-def _expected(fault: ErrorDetails) -> str:
+def _expected(fault: ErrorDetails, part: type[Part]) -> str:
     match fault["type"]:
         case "extra_forbidden":
-            close = get_close_matches(str(fault["loc"][-1]), _KEYS, n=1)
+            keys = [field.alias or name for name, field in part.model_fields.items()]
+            close = get_close_matches(str(fault["loc"][-1]), keys, n=1)
             return f"unknown key; did you mean {close[0]}?" if close else "unknown key"
         case "missing":
             return "is required"
+        case "model_type" | "model_attributes_type":
+            return f"expected keys and values, got {fault['input']!r}"
         case "value_error":
             return fault["msg"].removeprefix("Value error, ")
         case _:
             said = fault["msg"].replace("Input should be ", "expected ").replace("Input should have ", "expected ")
             return f"{said}, got {fault['input']!r}"
-
-
-def _keys(*parts: type[Part]) -> tuple[str, ...]:
-    return tuple(sorted({field.alias or name for part in parts for name, field in part.model_fields.items()}))
-
-
-_KEYS: Final = _keys(Scenario, Initial, Changes, Step, FaultStep, ClearStep)

@@ -50,7 +50,7 @@ class World:
         self.team_id = str(UUID(int=random.Random(f"{seed}:team").getrandbits(128), version=4))
         self._population = Population(seed, shares)
         self._seed = seed
-        self.users = Roster(self._population, users)
+        self.users: Roster = Roster(self._population, users)
         self._error_types = dict(error_types or {})
         self._clock = clock
         self._chance = random.Random(f"{seed}:world")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, delete, select, tuple_, update
+from sqlalchemy import and_, delete, select, update
 
 from monitor.core import tally
 from monitor.core.alerting import withdraw
 from monitor.core.model import Intent, Presence
 from monitor.ports import Member, Registered
-from monitor.store import rows
+from monitor.store import registration, rows
 from monitor.store.batch import write_decisions
-from monitor.store.counting import TargetIds, move, upsert
+from monitor.store.counting import TargetIds, move, of_members
+from monitor.store.paging import Pages
 from monitor.store.tables import alerts, connections, snapshots, targets, transitions, users
 from monitor.store.tables import outbox as notices
 from monitor.store.words import storable
@@ -51,24 +52,22 @@ class SqlCohort:
     def __init__(self, database: Database, target_ids: TargetIds) -> None:
         self._database = database
         self._target_ids = target_ids
+        self._pages = Pages(database, target_ids)
 
     async def register(self, target: str, users: Iterable[ListedUser], *, now: datetime, revive: bool) -> Registered:
         """Register users; new ones and those that are back are due at once."""
         listed = list(users)
-        wanted = {each.user_id: storable(each.client_user_id) for each in listed}
-        # A later line without a client id does not undo an earlier one with it.
-        wanted |= {each.user_id: storable(each.client_user_id) for each in listed if each.client_user_id is not None}
+        wanted = {each: storable(name) for each, name in registration.named(listed).items()}
         async with self._database.writing() as connection:
             target_id = await self._target_ids.of(connection, target)
-            known = await self._members(connection, target_id, list(wanted))
-            new = [each for each in wanted if each not in known]
-            await _insert(connection, target_id, {each: wanted[each] for each in new}, now)
-            await _rename(connection, {known[each].id: name for each, name in wanted.items() if name and each in known})
-            back = [row for row in known.values() if revive and row.intent == Intent.REMOVED]
-            await self._bring_back(connection, target, back, now)
-            counts = _users(target, Intent.ACTIVE, Presence.PRESENT, len(new))
+            known = await registration.known(connection, target_id, wanted)
+            new = {each: name for each, name in wanted.items() if each not in known}
+            added = await registration.enrol(connection, target_id, new, now)
+            back = await registration.renew(connection, known.values(), wanted, now, revive=revive)
+            counts = await of_members(connection, target, back, watched=True)
+            counts.update(_users(target, Intent.ACTIVE, Presence.PRESENT, added))
             await self._move(connection, counts)
-        return Registered(added=len(new), returned=len(back), known=len(listed) - len(new) - len(back))
+        return Registered(added=added, returned=len(back), known=len(listed) - added - len(back))
 
     async def set_intent(
         self, target: str, user_ids: Sequence[UUID] | None, intent: Intent, *, now: datetime
@@ -90,11 +89,12 @@ class SqlCohort:
         """Delete every trace of a user, and adjust the counts; running totals stay."""
         async with self._database.writing() as connection:
             target_id = await self._target_ids.found(connection, target)
-            found = await self._members(connection, target_id or 0, [user_id], lock=True)
-            if not found:
+            ours = and_(users.c.target_id == target_id, users.c.user_id == user_id)
+            asked = select(*registration.OWN).where(ours).with_for_update()
+            row = (await connection.execute(asked)).one_or_none()
+            if row is None:
                 return False
-            row = found[user_id]
-            counts = await _counted(connection, target, [row], watched=row.intent != Intent.REMOVED)
+            counts = await of_members(connection, target, [row], watched=row.intent != Intent.REMOVED)
             firing = await _firing(connection, [row.id])
             counts.subtract(tally.of_decisions(withdraw([each for _, each in firing], now, REMOVED)))
             for table in (notices, alerts, transitions, snapshots, connections):
@@ -107,21 +107,12 @@ class SqlCohort:
 
     async def members(self, target: str | None, *, include_removed: bool = False) -> AsyncIterator[Member]:
         """Yield the members ordered by target and user id, a page at a time."""
-        asked = select(*MEMBER).join(targets).order_by(targets.c.name, users.c.user_id).limit(PAGE)
-        if target is not None:
-            asked = asked.where(targets.c.name == target)
+        asked = select(*MEMBER).join(targets)
         if not include_removed:
             asked = asked.where(users.c.intent != Intent.REMOVED)
-        last: tuple[str, UUID] | None = None
-        while True:
-            page = asked if last is None else asked.where(tuple_(targets.c.name, users.c.user_id) > last)
-            async with self._database.reading() as connection:
-                found = (await connection.execute(page)).all()
-            for row in found:
+        async for target_id in self._pages.target_ids(target):
+            async for row in self._pages.of(asked.where(users.c.target_id == target_id), (users.c.user_id,)):
                 yield _member(row)
-            if len(found) < PAGE:
-                return
-            last = (found[-1].target, found[-1].user_id)
 
     async def member(self, target: str, user_id: UUID) -> Member | None:
         """Return one member, removed ones included."""
@@ -141,7 +132,7 @@ class SqlCohort:
                 wanted = and_(wanted, rows.among(users.c.user_id, user_ids, connection.dialect))
             if intent is not Intent.REMOVED:
                 wanted = and_(wanted, users.c.intent != Intent.REMOVED)
-            page = select(*_OWN).where(wanted).order_by(users.c.id).limit(PAGE).with_for_update()
+            page = select(*registration.OWN).where(wanted).order_by(users.c.id).limit(PAGE).with_for_update()
             found = (await connection.execute(page)).all()
             if found and intent is Intent.REMOVED:
                 await self._remove(connection, target, [each for each in found if each.intent != intent], now)
@@ -169,7 +160,7 @@ class SqlCohort:
 
     async def _remove(self, connection: AsyncConnection, target: str, found: Sequence[Record], now: datetime) -> None:
         keys = [each.id for each in found]
-        counts = await _counted(connection, target, found, watched=True)
+        counts = await of_members(connection, target, found, watched=True)
         firing = await _firing(connection, keys)
         decisions = [(key, each) for key, alert in firing for each in withdraw([alert], now, REMOVED)]
         counts = type(counts)({key: -amount for key, amount in counts.items()})
@@ -179,62 +170,8 @@ class SqlCohort:
         await write_decisions(connection, decisions)
         await self._move(connection, counts)
 
-    async def _bring_back(
-        self, connection: AsyncConnection, target: str, found: Sequence[Record], now: datetime
-    ) -> None:
-        if not found:
-            return
-        theirs = rows.among(users.c.id, [each.id for each in found], connection.dialect)
-        awake = {"intent": Intent.ACTIVE.value, "next_poll_at": now}
-        await connection.execute(update(users).where(theirs).values(awake))
-        await self._move(connection, await _counted(connection, target, found, watched=True))
-
-    async def _members(
-        self, connection: AsyncConnection, target_id: int, user_ids: Sequence[UUID], *, lock: bool = False
-    ) -> dict[UUID, Record]:
-        named = rows.among(users.c.user_id, user_ids, connection.dialect)
-        asked = select(*_OWN).where(users.c.target_id == target_id, named)
-        found = await connection.execute(asked.with_for_update() if lock else asked)
-        return {row.user_id: row for row in found}
-
     async def _move(self, connection: AsyncConnection, counts: Counter[tally.Key]) -> None:
         await move(connection, counts, await self._target_ids.refresh(connection))
-
-
-_OWN: Final = (users.c.id, users.c.user_id, users.c.intent, users.c.presence)
-
-
-async def _insert(connection: AsyncConnection, target_id: int, wanted: dict[UUID, str | None], now: datetime) -> None:
-    if not wanted:
-        return
-    fixed = {"target_id": target_id, "intent": Intent.ACTIVE.value, "presence": Presence.PRESENT.value, "failures": 0}
-    due = {"registered_at": now, "next_poll_at": now}
-    await connection.execute(
-        upsert(users, connection.dialect).on_conflict_do_nothing(),
-        [fixed | due | {"user_id": each, "client_user_id": name} for each, name in wanted.items()],
-    )
-
-
-async def _rename(connection: AsyncConnection, names: dict[int, str]) -> None:
-    if names:
-        renamed = update(users).where(users.c.id == bindparam("key")).values(client_user_id=bindparam("name"))
-        await connection.execute(renamed, [{"key": key, "name": name} for key, name in names.items()])
-
-
-async def _counted(
-    connection: AsyncConnection, target: str, found: Sequence[Record], *, watched: bool
-) -> Counter[tally.Key]:
-    """Return what these users and their connections add to the counts; nothing where they are not ``watched``."""
-    counts: Counter[tally.Key] = _users(target, Intent.ACTIVE, Presence.PRESENT, 0)
-    if not watched or not found:
-        return counts
-    for each in found:
-        intent = Intent.ACTIVE if each.intent == Intent.REMOVED else Intent(each.intent)
-        counts.update(tally.of_user(target, intent, Presence(each.presence)))
-    theirs = rows.among(connections.c.member, [each.id for each in found], connection.dialect)
-    held = await connection.execute(select(connections).where(theirs))
-    counts.update(tally.of_connections(target, (rows.connection(row) for row in held)))
-    return counts
 
 
 async def _firing(connection: AsyncConnection, keys: Sequence[int]) -> list[tuple[int, Any]]:

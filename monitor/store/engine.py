@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from monitor.errors import StoreUnavailable
+from monitor.errors import StoreError, StoreUnavailable
 from monitor.store.tables import to_json
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ POOL: Final = 5
 CONNECT_TIMEOUT: Final = 5
 TRANSIENT: Final = frozenset({"40001", "40P01", "25006", "57P01", "57P02", "57P03", "53300", "53100", "55P03"})
 """SQLSTATEs that pass: serialization, deadlock, read-only, shutting down, starting up, full, not available."""
+FORBIDDEN: Final = "42501"
+"""The SQLSTATE of a missing privilege."""
 PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -41,7 +43,7 @@ class Database:
         self.url = parsed(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         driver = "sqlite+aiosqlite" if self.is_sqlite else "postgresql+psycopg"
-        self._engine: AsyncEngine = create_async_engine(self.url.set(drivername=driver), **_options(self.is_sqlite))
+        self._engine: AsyncEngine = create_async_engine(self.url.set(drivername=driver), **_options(self.url))
         if self.is_sqlite:
             _take_charge(self._engine.sync_engine)
         self._writer = self._engine.execution_options(immediate=True)
@@ -104,7 +106,7 @@ def sync_engine(url: str) -> Engine:
     """Return an engine without a pool, for the schema."""
     made = parsed(url)
     is_sqlite = made.get_backend_name() == "sqlite"
-    options = _options(is_sqlite) | {"poolclass": NullPool}
+    options = _options(made) | {"poolclass": NullPool}
     for pooled in ("pool_size", "max_overflow", "pool_pre_ping"):
         options.pop(pooled, None)
     engine = create_engine(made.set(drivername="sqlite" if is_sqlite else "postgresql+psycopg"), **options)
@@ -115,7 +117,8 @@ def sync_engine(url: str) -> Engine:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's errors that pass into :class:`StoreUnavailable`; its text holds no URL and no statement."""
+    """Turn the driver's errors that pass into :class:`StoreUnavailable`, those of a wrong place into :class:`StoreError`."""
+    # The text is one line of the driver's: no URL, no password, no statement.
     try:
         yield
     except PoolTimeoutError as error:
@@ -123,10 +126,16 @@ def translated() -> Iterator[None]:
     except (OperationalError, InterfaceError) as error:
         raise StoreUnavailable(_first_line(error)) from error
     except DBAPIError as error:
-        passes = getattr(error.orig, "sqlstate", None) in TRANSIENT and not isinstance(error, IntegrityError)
+        if error.statement is None or type(error) is DatabaseError or _state_of(error) == FORBIDDEN:
+            raise StoreError(_first_line(error)) from error
+        passes = _state_of(error) in TRANSIENT and not isinstance(error, IntegrityError)
         if error.connection_invalidated or passes:
             raise StoreUnavailable(_first_line(error)) from error
         raise
+
+
+def _state_of(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
 
 
 def _first_line(error: SQLAlchemyError) -> str:
@@ -134,12 +143,14 @@ def _first_line(error: SQLAlchemyError) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def _options(is_sqlite: bool) -> dict[str, Any]:
+def _options(url: URL) -> dict[str, Any]:
     shared: dict[str, Any] = {"json_serializer": to_json, "hide_parameters": True}
-    if is_sqlite:
+    if url.get_backend_name() == "sqlite":
         return shared | {"pool_size": POOL, "connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000}}
     # A pooler in transaction mode gives each transaction another server connection, so nothing is prepared.
-    arguments = {"prepare_threshold": None, "connect_timeout": CONNECT_TIMEOUT}
+    arguments = {"prepare_threshold": None} | (
+        {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT}
+    )
     return shared | {"pool_size": POOL, "max_overflow": POOL, "pool_pre_ping": True, "connect_args": arguments}
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, bindparam, or_, select, update
 
 from monitor.core.cadence import next_due
 from monitor.core.judge import Claim, Known
@@ -70,10 +71,11 @@ class SqlPolls:
             held = await self._rows(connection, select(connections).where(self._among(connections.c.member, keys)))
             firing = and_(alerts.c.state == "firing", self._among(alerts.c.member, keys))
             raised = await self._rows(connection, _ALERTS.where(firing))
+        theirs, open_alerts = _by_member(held), _by_member(raised)
         return {
             state.id: Known(
-                state=_state(state, [each for each in held if each.member == state.id]),
-                open_alerts={each.provider: rows.alert(each) for each in raised if each.member == state.id},
+                state=_state(state, theirs[state.id]),
+                open_alerts={each.provider: rows.alert(each) for each in open_alerts[state.id]},
             )
             for state in states
         }
@@ -111,13 +113,14 @@ class SqlPolls:
             target_id = await self._target_ids.found(connection, target)
             late = (
                 select(users.c.id, users.c.user_id)
-                .where(users.c.target_id == target_id, PRESENT, users.c.next_poll_at > now + interval)
+                .where(users.c.target_id == target_id, CLAIMABLE, PRESENT, users.c.next_poll_at > now + interval)
                 .limit(PAGE)
+                .with_for_update(skip_locked=True)
             )
             found = await self._rows(connection, late)
-            for each in found:
-                place = next_due(each.user_id, interval, now)
-                await connection.execute(update(users).where(users.c.id == each.id).values(next_poll_at=place))
+            places = [{"key": each.id, "place": next_due(each.user_id, interval, now)} for each in found]
+            if places:
+                await connection.execute(_MOVE, places)
             return len(found)
 
     async def _lend(
@@ -128,16 +131,18 @@ class SqlPolls:
             if target_id is None:
                 return []
             free = or_(users.c.leased_until.is_(None), users.c.leased_until <= now)
+            # Not a plain subquery: a plan that ran it again would lock and lend more than the limit.
             due = (
                 select(users.c.id)
                 .where(users.c.target_id == target_id, CLAIMABLE, wanted, free)
                 .order_by(users.c.next_poll_at)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
+                .cte("due")
             )
             taken = (
                 update(users)
-                .where(users.c.id.in_(due.scalar_subquery()))
+                .where(users.c.id.in_(select(due.c.id)))
                 .values(lease=secrets.randbits(LEASE_BITS), leased_until=now + lease)
                 .returning(*CLAIMED)
             )
@@ -152,6 +157,7 @@ class SqlPolls:
         return (await connection.execute(statement)).all()
 
 
+_MOVE: Final = update(users).where(users.c.id == bindparam("key")).values(next_poll_at=bindparam("place"))
 _STATES: Final = select(
     users.c.id,
     users.c.user_id,
@@ -179,6 +185,13 @@ def _claim(target: str, row: Record) -> Claim:
         presence=Presence(row.presence),
         missing_since=row.missing_since,
     )
+
+
+def _by_member(found: Sequence[Record]) -> defaultdict[int, list[Record]]:
+    members: defaultdict[int, list[Record]] = defaultdict(list)
+    for each in found:
+        members[each.member].append(each)
+    return members
 
 
 def _state(state: Record, held: Sequence[Record]) -> UserState:

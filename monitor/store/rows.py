@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Uuid, any_, bindparam, cast
+from sqlalchemy import ARRAY, BigInteger, Uuid, any_, bindparam, cast, func, select
 
 from monitor.core.alerting import Alert, Severity
 from monitor.core.model import Connection, Kind, Transition
@@ -24,9 +26,10 @@ MOMENTS = ("created_on", "errored_at")
 
 
 def among(column: Column[Any], values: Collection[Any], dialect: Dialect) -> ColumnElement[bool]:
-    """Return the condition that ``column`` is one of ``values``: one parameter on PostgreSQL, however many."""
+    """Return the condition that ``column`` is one of ``values``: one parameter, however many there are."""
     if dialect.name == "sqlite":
-        return column.in_(values)
+        named = json.dumps([each.hex if isinstance(each, UUID) else each for each in values])
+        return column.in_(select(func.json_each(named).table_valued("value").c.value))
     kind = Uuid() if isinstance(column.type, Uuid) else BigInteger()
     return column == any_(cast(bindparam(None, list(values), type_=ARRAY(kind)), ARRAY(kind)))
 

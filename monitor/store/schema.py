@@ -128,9 +128,14 @@ def head(config: Config | None = None) -> str:
 def refuse_other_than(expected: str, found: str | None) -> None:
     """Raise :class:`SchemaMismatch` where ``found`` is not ``expected``."""
     if found != expected:
-        raise SchemaMismatch(
-            f"the database schema is at {found or 'nothing'}, this program needs {expected}; run: {UPGRADE}"
-        )
+        raise mismatch(expected, found)
+
+
+def mismatch(expected: str, found: str | None) -> SchemaMismatch:
+    """Return the error that says what to type."""
+    return SchemaMismatch(
+        f"the database schema is at {found or 'nothing'}, this program needs {expected}; run: {UPGRADE}"
+    )
 
 
 @contextmanager

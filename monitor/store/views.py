@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Select, and_, func, select, text, tuple_
+from sqlalchemy import and_, func, select, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from monitor.core.model import Intent
 from monitor.core.tally import Count, Key
-from monitor.errors import SchemaMismatch
 from monitor.ports import ConnectionView, Freshness, PastSnapshot
 from monitor.store import rows
-from monitor.store.schema import head, refuse_other_than
+from monitor.store.paging import Pages
+from monitor.store.schema import head, mismatch, refuse_other_than
 from monitor.store.tables import CLAIMABLE, PRESENT, connections, counts, snapshots, targets, transitions, users
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from monitor.ports import TransitionFilter
     from monitor.store.counting import TargetIds
     from monitor.store.engine import Database
-    from monitor.store.rows import Record
-
-PAGE: Final = 2000
 
 
 class SqlViews:
@@ -35,6 +32,7 @@ class SqlViews:
     def __init__(self, database: Database, target_ids: TargetIds) -> None:
         self._database = database
         self._target_ids = target_ids
+        self._pages = Pages(database, target_ids)
         self._head = head()
 
     async def counts(self) -> Mapping[Key, int]:
@@ -80,19 +78,21 @@ class SqlViews:
     ) -> AsyncIterator[ConnectionView]:
         """Yield current connections of users that are not removed, ordered by target, user and provider."""
         asked = _CONNECTIONS
-        given = {targets.c.name: target, connections.c.provider: provider, connections.c.status: status}
-        for column, value in {**given, users.c.user_id: user_id}.items():
+        given = {connections.c.provider: provider, connections.c.status: status, users.c.user_id: user_id}
+        for column, value in given.items():
             if value is not None:
                 asked = asked.where(column == value)
-        async for row in self._paged(asked, (targets.c.name, users.c.user_id, connections.c.provider)):
-            yield ConnectionView(
-                target=row.target,
-                user_id=row.user_id,
-                connection=rows.connection(row._mapping),  # noqa: SLF001 - SQLAlchemy's public name for it
-                since=row.since,
-                first_seen_at=row.first_seen_at,
-                observed_at=row.observed_at,
-            )
+        async for target_id in self._pages.target_ids(target):
+            ours = asked.where(users.c.target_id == target_id)
+            async for row in self._pages.of(ours, (users.c.user_id, connections.c.provider)):
+                yield ConnectionView(
+                    target=row.target,
+                    user_id=row.user_id,
+                    connection=rows.connection(row),
+                    since=row.since,
+                    first_seen_at=row.first_seen_at,
+                    observed_at=row.observed_at,
+                )
 
     async def transitions(self, wanted: TransitionFilter) -> AsyncIterator[Transition]:
         """Yield transitions, oldest observation first; of one user and time in the order of the diff."""
@@ -111,7 +111,7 @@ class SqlViews:
         if wanted.until is not None:
             asked = asked.where(transitions.c.observed_at < wanted.until)
         order = (transitions.c.observed_at, transitions.c.member, transitions.c.ordinal)
-        async for row in self._paged(asked, order):
+        async for row in self._pages.of(asked, order):
             yield rows.transition(row)
 
     async def snapshot_at(self, target: str, user_id: UUID, at: datetime) -> PastSnapshot | None:
@@ -142,22 +142,9 @@ class SqlViews:
                 found = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar()
             except (OperationalError, ProgrammingError) as error:
                 if "alembic_version" in str(error.orig):
-                    raise SchemaMismatch(f"the database has no schema, this program needs {self._head}") from error
+                    raise mismatch(self._head, None) from error
                 raise
         refuse_other_than(self._head, found)
-
-    async def _paged(self, asked: Select[Any], order: tuple[Any, ...]) -> AsyncIterator[Record]:
-        labelled = asked.add_columns(*(column.label(f"key_{place}") for place, column in enumerate(order)))
-        page = labelled.order_by(*order).limit(PAGE)
-        last: tuple[Any, ...] | None = None
-        while True:
-            async with self._database.reading() as connection:
-                found = (await connection.execute(page if last is None else page.where(tuple_(*order) > last))).all()
-            for row in found:
-                yield row
-            if len(found) < PAGE:
-                return
-            last = tuple(getattr(found[-1], f"key_{place}") for place in range(len(order)))
 
 
 _ACTIVE: Final = select(counts.c.value).where(counts.c.count == Count.USERS.value, counts.c.a == "active")

@@ -114,7 +114,7 @@ async def test_every_word_of_a_connection_is_kept(stage: Stage) -> None:
     """What the vendor sends comes back as it was sent, empty words included."""
     row = Connection(
         provider="fitbit",
-        status="",
+        status="error",
         created_on=stage.now - timedelta(microseconds=1),
         error_type="",
         error_message="",

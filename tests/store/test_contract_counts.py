@@ -19,7 +19,7 @@ async def test_connections_are_counted_by_provider_status_and_error_type(stage: 
     """An error without a type is counted as such."""
     await stage.register(ANN, BOB)
     await stage.see(ANN, connected("fitbit"), broken("oura"), broken("garmin", error_type=None))
-    await stage.see(BOB, connected("fitbit"), Connection(provider="oura", status="paused", error_type="old"))
+    await stage.see(BOB, connected("fitbit"), Connection(provider="oura", status="paused"))
     counts = {key: amount for key, amount in (await stage.counts()).items() if key.count is Count.CONNECTIONS}
     assert counts == {
         Key(TARGET, Count.CONNECTIONS, "fitbit", "connected", ""): 2,

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.postgres import Server
+
+pytestmark = pytest.mark.timeout(600)  # a failure is made as short as it can be before it is shown
 
 
 def lives(number: int, steps: int) -> settings:
@@ -36,7 +39,7 @@ def test_sqlite_lives_like_its_twin_in_memory(migrated_sqlite_file: Path, tmp_pa
             file = shutil.copy(migrated_sqlite_file, tmp_path / f"{next(numbers)}.db")
             super().__init__(lambda: open_store(f"sqlite:///{file}"))
 
-    run_state_machine_as_test(Life, settings=lives(25, 30))
+    run_state_machine_as_test(Life, settings=lives(12, 20))
 
 
 def test_postgresql_lives_like_its_twin_in_memory(postgres_server: Server, postgres_template: str) -> None:
@@ -49,4 +52,4 @@ def test_postgresql_lives_like_its_twin_in_memory(postgres_server: Server, postg
                 url = databases.enter_context(postgres_server.database(template=postgres_template))
                 super().__init__(lambda: open_store(url))
 
-        run_state_machine_as_test(Life, settings=lives(10, 25))
+        run_state_machine_as_test(Life, settings=lives(5, 15))
