@@ -117,7 +117,7 @@ def sync_engine(url: str) -> Engine:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's errors that pass into :class:`StoreUnavailable`, those of a wrong place into :class:`StoreError`."""
+    """Turn errors that pass into :class:`StoreUnavailable`, those of a wrong place into :class:`StoreError`."""
     # The text is one line of the driver's: no URL, no password, no statement.
     try:
         yield
