@@ -11,6 +11,7 @@ from monitor.cli import (
     configuration,
     daemon,
     database,
+    demo,
     history,
     poll,
     simulate,
@@ -34,6 +35,7 @@ def build() -> typer.Typer:
     program.callback()(invocation)
     program.command("run")(daemon.run)
     program.command("poll")(poll.poll)
+    program.command("demo")(demo.demo)
     program.command("simulate")(simulate.simulate)
     program.add_typer(cohort.build(), name="cohort")
     program.command("status")(status.status)

@@ -1,0 +1,98 @@
+"""The end of the demonstration: everything that was found beside everything that was done."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from monitor.cli.demo.reconcile import Step, Tally, reconcile
+from monitor.core.alerting import FIRES
+from monitor.core.model import Presence
+from monitor.errors import MonitorError
+from monitor.ports import TransitionFilter
+from monitor.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import timedelta
+
+    import httpx
+
+    from monitor.core.model import Transition
+    from monitor.ports import Store
+
+LAST_ROUND_WITHIN: Final = 90.0
+NOT_OBSERVABLE: Final = frozenset({"user_created"})
+"""The ledger's words for what no poll of the cohort can show."""
+
+
+async def last_round(database: str) -> None:
+    """Return when every user was polled after now; the world must stand still."""
+    since, give_up = datetime.now(UTC), time.monotonic() + LAST_ROUND_WITHIN
+    store = open_store(database)
+    try:
+        while await _unseen(store, since):
+            if time.monotonic() > give_up:
+                raise MonitorError(f"not every user was polled within {LAST_ROUND_WITHIN:g} s")
+            await asyncio.sleep(0.3)
+    finally:
+        await store.aclose()
+
+
+async def judged(database: str, http: httpx.AsyncClient, simulator: str, blind: timedelta) -> tuple[Tally, list[Any]]:
+    """Return how the store compares with the ledger, and the transitions that must have fired an alert."""
+    lines = (await http.get(f"{simulator}/_simulator/ledger")).text.splitlines()
+    store = open_store(database)
+    try:
+        found = [each async for each in store.views.transitions(TransitionFilter()) if not each.baseline]
+    finally:
+        await store.aclose()
+    firing = [each for each in found if each.kind in FIRES]
+    return reconcile(made(lines), map(_found, found), blind=blind), firing
+
+
+def made(lines: Iterable[str]) -> list[Step]:
+    """Return the ledger's lines as steps."""
+    changes = [json.loads(line) for line in lines]
+    return [_made(each) for each in changes if each["kind"] not in NOT_OBSERVABLE]
+
+
+def _made(change: dict[str, Any]) -> Step:
+    return Step(
+        place=(change["user_id"], change["provider"], change["resource"]),
+        kind=change["kind"],
+        at=datetime.fromisoformat(change["at"]),
+        **_faces(change["kind"], change),
+    )
+
+
+def _found(each: Transition) -> Step:
+    told = {
+        "previous_status": each.previous_status,
+        "previous_error_type": each.previous_error_type,
+        "status": each.status,
+        "error_type": each.error_type,
+    }
+    place = (str(each.user_id), each.provider, each.resource)
+    return Step(place=place, kind=each.kind.value, at=each.observed_at, **_faces(each.kind.value, told))
+
+
+def _faces(kind: str, told: dict[str, Any]) -> dict[str, tuple[str | None, ...]]:
+    """Return what an observer sees before and after: of a resource its availability, else the row's status."""
+    if kind.startswith(("resource_", "user_")):
+        lost = kind in {"resource_lost", "user_gone"}
+        return {"before": (str(lost),), "after": (str(not lost),)}
+    return {
+        "before": (told["previous_status"], told["previous_error_type"]),
+        "after": (told["status"], told["error_type"]),
+    }
+
+
+async def _unseen(store: Store, since: datetime) -> bool:
+    async for each in store.cohort.members(None):
+        if each.presence is Presence.PRESENT and (each.observed_at is None or each.observed_at <= since):
+            return True
+    return False
