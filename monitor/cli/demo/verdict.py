@@ -51,7 +51,7 @@ async def judged(database: str, http: httpx.AsyncClient, simulator: str, blind: 
     finally:
         await store.aclose()
     firing = [each for each in found if each.kind in FIRES]
-    return reconcile(made(lines), map(_found, found), blind=blind), firing
+    return reconcile(made(lines), map(found_step, found), blind=blind), firing
 
 
 def made(lines: Iterable[str]) -> list[Step]:
@@ -69,7 +69,8 @@ def _made(change: dict[str, Any]) -> Step:
     )
 
 
-def _found(each: Transition) -> Step:
+def found_step(each: Transition) -> Step:
+    """Return a stored transition as a step."""
     told = {
         "previous_status": each.previous_status,
         "previous_error_type": each.previous_error_type,
