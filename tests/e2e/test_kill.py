@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from monitor.cli.demo import verdict
+from monitor.cli.demo.reconcile import reconcile
 from monitor.core.alerting import FIRES
 from monitor.core.diff import replay
 from monitor.ports import TransitionFilter
@@ -134,7 +135,7 @@ def test_a_daemon_killed_fifty_times_lost_nothing_and_repeated_nothing(database:
             ledger = verdict.made(http.get(f"{simulator}/_simulator/ledger").text.splitlines())
     found, current = asyncio.run(remembered(database))
     news = [each for each in found if not each.baseline]
-    tally = verdict.reconcile(ledger, map(verdict.found_step, news), blind=BLIND)
+    tally = reconcile(ledger, map(verdict.found_step, news), blind=BLIND)
     assert tally.exact, str(tally)
     assert tally.found > KILLS
     assert len({each.id for each in found}) == len(found)
