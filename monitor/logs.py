@@ -35,13 +35,13 @@ _URL_PASSWORD: Final = re.compile(r"(://[^\s:/@]*:)[^\s@]*@")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 Level = Literal["debug", "info", "warning", "error"]
+Format = Literal["auto", "json", "console"]
 
 
-def configure(level: Level, format: Literal["auto", "json", "console"]) -> FilteringBoundLogger:  # noqa: A002 - the key's name
-    """Return the daemon's logger, and let the libraries' warnings run into it."""
-    stream = sys.stdout
-    console = format == "console" or (format == "auto" and stream.isatty())
-    logger = _logger(level, stream, console=console)
+def configure(level: Level, format: Format, stream: TextIO | None = None) -> FilteringBoundLogger:  # noqa: A002 - the key's name
+    """Return the daemon's logger, on standard output by default, and let the libraries' warnings run into it."""
+    stream = stream or sys.stdout
+    logger = _logger(level, stream, console=_for_people(format, stream))
     root = logging.getLogger()
     root.handlers = [_Bridge(logger)]
     root.setLevel(logging.WARNING)
@@ -58,9 +58,16 @@ class AlertLog:
     """The alert log: ``connection.alert`` lines, flushed one by one."""
 
     def __init__(
-        self, log: FilteringBoundLogger, *, user_id: Callable[[str], str], runbook_base_url: str | None
+        self,
+        format: Format,  # noqa: A002 - the key's name
+        *,
+        user_id: Callable[[str], str],
+        runbook_base_url: str | None,
+        stream: TextIO | None = None,
     ) -> None:
-        self._log = log
+        stream = stream or sys.stdout
+        # Its own logger: whoever asks for less noise still gets every alert.
+        self._log = _logger("debug", stream, console=_for_people(format, stream))
         self._user_id = user_id
         self._runbooks = runbook_base_url.rstrip("/") if runbook_base_url else None
 
@@ -113,6 +120,10 @@ class _Bridge(logging.Handler):
         if record.exc_info:
             told["exc_info"] = record.exc_info
         getattr(self._logger, level)(f"library.{record.name.split('.')[0]}", **told)
+
+
+def _for_people(format: Format, stream: TextIO) -> bool:  # noqa: A002 - the key's name
+    return format == "console" or (format == "auto" and stream.isatty())
 
 
 def _logger(level: Level, stream: TextIO, *, console: bool) -> FilteringBoundLogger:

@@ -148,7 +148,7 @@ class Daemon:
         return Notifier(
             outbox=store.outbox,
             alert_log=logs.AlertLog(
-                self._log,
+                self._config.log.format,
                 user_id=log_user_id(self._config.privacy),
                 runbook_base_url=self._config.alerts.runbook_base_url,
             ),

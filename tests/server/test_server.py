@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from monitor.errors import MonitorError, StoreUnavailable
+from monitor.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class Page:
+    """An exporter with one page."""
+
+    async def render(self, accept: str) -> tuple[bytes, str]:
+        """Return what was asked for."""
+        return f"# {accept}\n".encode(), "text/plain; version=0.0.4; charset=utf-8"
+
+
+class World:
+    """What the server is told of the process."""
+
+    def __init__(self) -> None:
+        self.failing: list[str] = []
+        self.error: Exception | None = None
+
+    async def ping(self) -> None:
+        """Answer, or fail as told."""
+        if self.error is not None:
+            raise self.error
+
+    def server(self, port: int = 0) -> Server:
+        """Return a server of this world."""
+        return Server(
+            host="127.0.0.1",
+            port=port,
+            exporter=Page(),  # type: ignore[arg-type]  # a page is all that is asked of it
+            ping=self.ping,
+            failing=lambda: self.failing,
+        )
+
+
+@pytest.fixture
+def world() -> World:
+    """Give a healthy world."""
+    return World()
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of a running server."""
+    server = world.server()
+    await server.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as http:
+        yield http
+    await server.stop()
+
+
+async def test_metrics_are_rendered_as_asked(client: httpx.AsyncClient) -> None:
+    """The format follows Accept."""
+    answer = await client.get("/metrics", headers={"accept": "text/plain"})
+    assert (answer.status_code, answer.text) == (200, "# text/plain\n")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/"), ("POST", "/metrics"), ("GET", "/metrics/x"), ("GET", "/%2e%2e/etc")]
+)
+async def test_anything_else_is_404(client: httpx.AsyncClient, method: str, path: str) -> None:
+    """There is nothing else."""
+    assert (await client.request(method, path)).status_code == 404
+
+
+async def test_a_living_process_is_healthy(client: httpx.AsyncClient, world: World) -> None:
+    """Health follows the loop and the scheduler."""
+    assert (await client.get("/healthz")).status_code == 200
+    world.failing.append("scheduler")
+    assert (await client.get("/healthz")).json() == {"alive": False, "failing": ["scheduler"]}
+
+
+async def test_a_process_without_its_database_is_not_ready(client: httpx.AsyncClient, world: World) -> None:
+    """The body names what fails, and health is not touched."""
+    world.error = StoreUnavailable("connection refused")
+    answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {"ready": False, "failing": {"database": "connection refused"}}
+    assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_ready_process_says_so(client: httpx.AsyncClient) -> None:
+    """The database answers at the expected schema."""
+    assert json.loads((await client.get("/readyz")).content)["ready"] is True
+
+
+async def test_an_address_in_use_is_one_clear_line(world: World) -> None:
+    """It names the address and the keys."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(MonitorError, match=rf"cannot listen on 127\.0\.0\.1:{port} \(http\.host, http\.port\)"):
+            await world.server(port).start()
+
+
+async def test_a_slow_client_does_not_hold_up_the_end(world: World) -> None:
+    """Whoever sends half a request is not waited for."""
+    server = world.server()
+    await server.start()
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /metrics HTTP/1.1\r\n")
+    await writer.drain()
+    async with asyncio.timeout(6):
+        await server.stop()
+    writer.close()
+
+
+async def test_an_endless_header_is_refused(world: World) -> None:
+    """Requests are bounded."""
+    server = world.server()
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nx: " + b"a" * 200_000)
+    assert b" 400 " in (await reader.read(100))
+    writer.close()
+    await server.stop()

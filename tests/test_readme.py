@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from monitor import events
+from monitor.exporter import DomainCollector, DomainFigures
+from monitor.metrics import ProgrammeMetrics
+from monitor.ports import Freshness
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def exported() -> set[str]:
+    """Return the names of all metrics, counters with their ending."""
+    programme = ProgrammeMetrics(CollectorRegistry(), targets=["acme"])
+    fresh = Freshness(fresh=0, overdue=0, oldest=NOW, latest=NOW)
+    domain = DomainCollector(DomainFigures(counts={}, freshness={"acme": fresh}, undelivered=0), ["acme"])
+    families = [*programme.registry.collect(), *domain.collect()]
+    return {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
+
+
+def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
+    """The table of metrics is complete both ways."""
+    assert set(re.findall(r"^\| `(junction_\w+)` \|", README, re.MULTILINE)) == exported()
+
+
+def test_every_event_is_documented_and_every_documented_one_exists() -> None:
+    """The table of events is complete both ways."""
+    constants = {value for name, value in vars(events).items() if name.isupper()}
+    table = README.split("| event | when |")[1].split("## ")[0]
+    assert set(re.findall(r"`([a-z]+\.[a-z]+)`", table)) == constants
