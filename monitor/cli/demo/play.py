@@ -1,4 +1,4 @@
-"""How the demonstration goes: start both, watch, stop the world, let the monitor see the last of it, compare."""
+"""How the demonstration goes: start both, let the monitor take its baseline, watch, stop the world, compare."""
 
 from __future__ import annotations
 
@@ -46,23 +46,29 @@ async def play(*, users: int, seed: int, duration: float, live: bool) -> bool:
 
 async def _play(scenario: Scenario, home: Path, duration: float, stop: asyncio.Event, *, live: bool) -> bool:
     simulate = ("simulate", "--port", "0", "--scenario", "scenario.yaml")
+    database = f"sqlite:///{home / 'demo.db'}"
     async with (
         httpx.AsyncClient(trust_env=False) as http,
         children.child("monitor simulate", *simulate, cwd=home, environ=children.environment("", "", 1)) as simulator,
     ):
         url = await children.base_url(simulator)
+        # The world stands still until the monitor has taken its baseline, however slow this machine is.
+        await http.post(f"{url}/_simulator/freeze")
         environ = children.environment(url, scenario.api_key, INTERVAL)
         await children.sync(environ, home)
         async with children.child("monitor run", "run", cwd=home, environ=environ) as daemon:
             stage = _Stage(Figures(), duration, live=live)
-            fired = await stage.watch(daemon, simulator, http, stop)
+            reading = asyncio.create_task(stage.read(daemon))
+            await verdict.last_round(database)
+            await http.post(f"{url}/_simulator/thaw")
+            await stage.watch(daemon, simulator, http, stop)
             if stop.is_set():
                 raise KeyboardInterrupt
             await http.post(f"{url}/_simulator/freeze")
-            await verdict.last_round(f"sqlite:///{home / 'demo.db'}")
+            await verdict.last_round(database)
             code = await daemon.end()
-            await fired
-        tally, firing = await verdict.judged(f"sqlite:///{home / 'demo.db'}", http, url, BLIND)
+            await reading
+        tally, firing = await verdict.judged(database, http, url, BLIND)
     untold = [each for each in firing if str(each.id) not in stage.told]
     if tally.fleeting:
         sys.stdout.write(f"{tally.fleeting} came and went between two polls\n")
@@ -79,13 +85,10 @@ class _Stage:
         self._live = Live(console=Console(), screen=False, auto_refresh=False) if live else None
         self.told: set[str] = set()
 
-    async def watch(
-        self, daemon: Child, simulator: Child, http: httpx.AsyncClient, stop: asyncio.Event
-    ) -> asyncio.Task[None]:
-        """Show what happens for the duration; return the task that reads the daemon's log to its end."""
+    async def watch(self, daemon: Child, simulator: Child, http: httpx.AsyncClient, stop: asyncio.Event) -> None:
+        """Show what happens for the duration."""
         began = looked = time.monotonic()
         told_at = 0.0
-        reading = asyncio.create_task(self._read(daemon))
         with self._live or nullcontext():
             while (elapsed := time.monotonic() - began) < self._duration and not stop.is_set():
                 for each in (daemon, simulator):
@@ -101,9 +104,9 @@ class _Stage:
                     told_at = elapsed
                     self._tell(elapsed)
                 await asyncio.sleep(LOOK_EVERY)
-        return reading
 
-    async def _read(self, daemon: Child) -> None:
+    async def read(self, daemon: Child) -> None:
+        """Read the daemon's log to its end."""
         async for event in children.events(daemon):
             if event.get("event") == events.MONITOR_STARTED:
                 self._figures.metrics_url = f"http://127.0.0.1:{event['http_port']}/metrics"
