@@ -38,12 +38,15 @@ def test_every_change_that_was_found_is_found() -> None:
 
 def test_a_change_that_nobody_found_is_missed() -> None:
     """A lasting change without a transition is the monitor's fault."""
-    assert reconcile([step(CONNECTED, BROKEN)], [], blind=BLIND) == Tally(made=1, missed=1)
+    tally = reconcile([step(CONNECTED, BROKEN)], [], blind=BLIND)
+    assert (tally.made, tally.found, tally.missed, tally.invented) == (1, 0, 1, 0)
+    assert "errored" in tally.unexplained[0]
 
 
 def test_a_transition_that_nobody_made_is_invented() -> None:
     """So is a transition without a change."""
-    assert reconcile([], [step(CONNECTED, BROKEN)], blind=BLIND) == Tally(found=0, invented=1)
+    tally = reconcile([], [step(CONNECTED, BROKEN)], blind=BLIND)
+    assert (tally.found, tally.missed, tally.invented) == (0, 0, 1)
 
 
 def test_what_came_and_went_between_two_polls_is_named_as_such() -> None:
@@ -55,7 +58,8 @@ def test_what_came_and_went_between_two_polls_is_named_as_such() -> None:
 def test_what_lasted_longer_than_anyone_was_blind_did_not_come_and_go() -> None:
     """Then a poll must have seen it."""
     lasting = [step(CONNECTED, BROKEN, 0), step(BROKEN, CONNECTED, 60)]
-    assert reconcile(lasting, [], blind=BLIND) == Tally(made=2, missed=2)
+    tally = reconcile(lasting, [], blind=BLIND)
+    assert (tally.made, tally.missed, tally.fleeting) == (2, 2, 0)
 
 
 def test_several_changes_between_two_polls_are_seen_as_their_net_effect() -> None:

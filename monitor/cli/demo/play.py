@@ -70,6 +70,8 @@ async def _play(scenario: Scenario, home: Path, duration: float, stop: asyncio.E
             await reading
         tally, firing = await verdict.judged(database, http, url, BLIND)
     untold = [each for each in firing if str(each.id) not in stage.told]
+    for each in tally.unexplained:
+        sys.stderr.write(f"{each}\n")
     if tally.fleeting:
         sys.stdout.write(f"{tally.fleeting} came and went between two polls\n")
     sys.stdout.write(f"alerts: {len(firing)} due, {len(firing) - len(untold)} written\n{tally}\n")

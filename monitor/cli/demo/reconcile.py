@@ -36,13 +36,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """``fleeting`` changes came and went between two polls; they are in neither of the other figures."""
+    """``fleeting`` changes came and went between two polls; they are in neither of the other figures.
+
+    ``unexplained`` tells of each place where something was missed or invented what was made and what was found.
+    """
 
     made: int = 0
     found: int = 0
     missed: int = 0
     invented: int = 0
     fleeting: int = 0
+    unexplained: tuple[str, ...] = ()
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
@@ -51,6 +55,7 @@ class Tally:
             missed=self.missed + other.missed,
             invented=self.invented + other.invented,
             fleeting=self.fleeting + other.fleeting,
+            unexplained=self.unexplained + other.unexplained,
         )
 
     @property
@@ -119,7 +124,17 @@ def _compare(made: list[Step], found: list[Step], blind: timedelta, ends: list[d
         missed=missed,
         invented=invented,
         fleeting=fleeting,
+        unexplained=(_told(made, found),) if wrong else (),
     )
+
+
+def _told(made: list[Step], found: list[Step]) -> str:
+    place = " ".join(each or "-" for each in (made or found)[0].place)
+    return f"{place}: made {_history(made)}; found {_history(found)}"
+
+
+def _history(steps: list[Step]) -> str:
+    return ", ".join(f"{each.kind} {each.at:%H:%M:%S.%f} {each.after}" for each in steps) or "nothing"
 
 
 def _add(one: Cost, other: Cost) -> Cost:
