@@ -74,6 +74,20 @@ def test_one_connection_does_not_make_up_for_another() -> None:
     assert (tally.missed, tally.invented) == (1, 1)
 
 
+def test_a_resource_of_a_row_that_vanishes_at_once_cannot_be_seen() -> None:
+    """What it lost just before is no miss; long before, it is."""
+    lost = Step(place=("user", "fitbit", "sleep"), kind="resource_lost", at=START, before=("True",), after=("False",))
+    for seconds, missed in ((3, 0), (60, 1)):
+        gone = Step(
+            place=("user", "fitbit", None),
+            kind="disappeared",
+            at=START + timedelta(seconds=seconds),
+            before=CONNECTED,
+            after=(None, None),
+        )
+        assert reconcile([lost, gone], [gone], blind=BLIND).missed == missed
+
+
 @given(st.lists(st.sampled_from([CONNECTED, BROKEN, OTHER]), max_size=8), st.data())
 def test_whatever_is_taken_away_is_missed(faces: list[Face], data: st.DataObject) -> None:
     """Of changes that lie far apart, exactly those that were not found are missed."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 KILLS: Final = 50
 SCENARIO: Final = {"users": 60, "seed": 11, "changes": {"per_second": 4, "from": 1, "rest": 1}}
-BLIND: Final = timedelta(minutes=5)
+BLIND: Final = timedelta(minutes=1)
 """While daemons die, a user may stay unseen: then only the net effect of its changes can be found."""
 
 

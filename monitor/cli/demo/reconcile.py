@@ -21,6 +21,8 @@ Place = tuple[str, str | None, str | None]
 Cost = tuple[int, int, int]
 """Missed and invented, came and went, missed alone: the least one is taken."""
 USER_GONE: Final = "user_gone"
+ABSENT: Final = (None, None)
+"""What an observer sees of a connection that has no row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +78,18 @@ def reconcile(made: Iterable[Step], found: Iterable[Step], *, blind: timedelta) 
         blind: the longest time between two good polls of one user.
     """
     ledger, monitor = _by_place(made), _by_place(found)
-    departures = [each for steps in ledger.values() for each in steps if each.kind == USER_GONE]
     tally = Tally()
     for place in ledger.keys() | monitor.keys():
-        ends = [each.at for each in departures if each.place[0] == place[0] and place[1] is not None]
-        tally += _compare(ledger[place], monitor[place], blind, ends)
+        tally += _compare(ledger[place], monitor[place], blind, _hidings(place, ledger))
     return tally
+
+
+def _hidings(place: Place, ledger: dict[Place, list[Step]]) -> list[datetime]:
+    """Return when what is at ``place`` could not be seen: its user went, or the row of the resource came or went."""
+    user, provider, resource = place
+    gone = [each.at for each in ledger.get((user, None, None), ()) if each.kind == USER_GONE] if provider else []
+    rows = ledger.get((user, provider, None), ()) if resource else ()
+    return gone + [each.at for each in rows if ABSENT in {each.before, each.after}]
 
 
 def _by_place(steps: Iterable[Step]) -> defaultdict[Place, list[Step]]:
@@ -91,7 +99,7 @@ def _by_place(steps: Iterable[Step]) -> defaultdict[Place, list[Step]]:
     return by_place
 
 
-def _compare(made: list[Step], found: list[Step], blind: timedelta, ends: list[datetime]) -> Tally:  # noqa: C901 - the options are one list
+def _compare(made: list[Step], found: list[Step], blind: timedelta, hidings: list[datetime]) -> Tally:  # noqa: C901 - the options are one list
     @cache
     def cheapest(done: int, seen: int) -> Cost:
         if done == len(made) and seen == len(found):
@@ -101,7 +109,7 @@ def _compare(made: list[Step], found: list[Step], blind: timedelta, ends: list[d
     def options(done: int, seen: int) -> Iterator[tuple[Cost, tuple[int, int]]]:
         if done < len(made):
             yield (1, 0, 1), (done + 1, seen)
-            if any(made[done].at <= end <= made[done].at + blind for end in ends):
+            if any(abs(made[done].at - each) <= blind for each in hidings):
                 yield (0, 1, 0), (done + 1, seen)
         if seen < len(found):
             yield (1, 0, 0), (done, seen + 1)
