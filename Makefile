@@ -18,7 +18,7 @@ run: $(VENV)/.runtime ## run the daemon with ./config.yaml or the environment (A
 	@$(BIN)/python -m monitor $(ARGS) run
 
 test: $(VENV)/.dev ## run all tests, on SQLite and a real PostgreSQL, with coverage (ARGS="-k name")
-	@$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(if $(ARGS),,--cov-fail-under=90) $(ARGS)
 
 lint: $(VENV)/.dev ## style, types, layers, dependencies
 	$(BIN)/ruff check .
