@@ -142,8 +142,8 @@ def report(measured: Measured, rounds: int, seconds: float) -> str:
     how = (
         f"One client on one core, a cheap server on the other, {rounds} interleaved rounds of {seconds:g} s, medians. "
         "The monitor is the real daemon: claim, request, digest, commit and metrics. Memory is its peak over 120,000 "
-        "polls at an interval of 1 s: 1,000 users ask for 1,000 polls/s, the larger cohorts for all it can do, and what "
-        "is in hand follows the polls per second, not the cohort."
+        "polls at an interval of 1 s: 1,000 users ask for 1,000 polls/s, the larger cohorts for all it can do, and "
+        "what is in hand follows the polls per second, not the cohort."
     )
     speeds = [f"| {load} | {client} | {rate:,.0f} | {remark} |" for load, client, rate, remark in rows]
     sizes = [f"| {users:,} | {mebibytes:.0f} MiB |" for users, mebibytes in measured.memory.items()]
