@@ -103,11 +103,10 @@ class Batch:
 
     async def _lock(self, verdicts: Sequence[Verdict], now: datetime) -> dict[int, datetime | None]:
         """Return the last good poll of the users whose lease holds, by key."""
-        del now  # a lease that has passed holds until somebody takes the user over
         keys = [each.claim.key for each in verdicts]
         asked = (
             select(users.c.id, users.c.lease, users.c.observed_at)
-            .where(rows.among(users.c.id, keys, self._connection.dialect))
+            .where(rows.among(users.c.id, keys, self._connection.dialect), users.c.leased_until > now)
             .order_by(users.c.id)
             .with_for_update()
         )

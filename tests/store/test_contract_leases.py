@@ -43,12 +43,13 @@ async def test_the_same_verdict_is_committed_once(stage: Stage) -> None:
     await refused(stage, await stage.see(ANN, connected()))
 
 
-async def test_an_expired_lease_that_nobody_took_over_still_holds(stage: Stage) -> None:
-    """A slow process whose user nobody else has touched has lost nothing."""
+async def test_a_lease_that_passed_is_lost_though_nobody_took_the_user_over(stage: Stage) -> None:
+    """Whoever slept through its lease writes nothing; the user is simply polled again."""
     await stage.register(ANN)
-    verdict = await stage.seen(ANN, connected())
-    stage.now += 2 * LEASE
-    await stage.commit(verdict)
+    slow = await stage.seen(ANN, connected())
+    stage.now += LEASE
+    await refused(stage, slow)
+    await stage.see(ANN, connected())
 
 
 async def test_a_lease_that_was_taken_over_is_lost(stage: Stage) -> None:

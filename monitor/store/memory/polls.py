@@ -47,11 +47,10 @@ class MemoryPolls:
 
     async def commit(self, verdicts: Sequence[Verdict], *, now: datetime) -> frozenset[int]:
         """Write everything the verdicts say, and return the keys for which it was written."""
-        del now  # times of what is written come with the verdicts
         batch = Batch()
         for each in verdicts:
             row = self._tables.rows.get(each.claim.key)
-            if row is not None and row.lease == each.claim.lease:
+            if row is not None and row.lease == each.claim.lease and not row.free(now):
                 batch.add(row, each)
         return batch.apply(self._tables)
 

@@ -1,0 +1,176 @@
+"""One database, by subject: the queue, the cohort, the outbox and the questions.
+
+Every method may raise :class:`monitor.errors.StoreUnavailable`, and then has changed nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from monitor.core.judge import Claim, Known, Verdict
+    from monitor.core.model import Intent, Presence
+    from monitor.ports.junction import ListedUser
+    from monitor.ports.views import Views
+
+
+class Polls(Protocol):
+    """The queue: who is due, and what came of it."""
+
+    async def claim(self, target: str, *, limit: int, now: datetime, lease: timedelta) -> list[Claim]:
+        """Take up to ``limit`` active users (gone ones included) that are due, oldest due first, under a lease.
+
+        A user under a lease that has not expired is not handed out. Paused, invalid and removed users never are.
+        """
+        ...
+
+    async def claim_users(
+        self, target: str, user_ids: Sequence[UUID], *, now: datetime, lease: timedelta
+    ) -> list[Claim]:
+        """Take these users, whether due or not; those that are not active or under a live lease are left out."""
+        ...
+
+    async def known(self, claims: Sequence[Claim]) -> Mapping[int, Known]:
+        """Return what is remembered of the claimed users, by claim key; users erased meanwhile are left out."""
+        ...
+
+    async def commit(self, verdicts: Sequence[Verdict], *, now: datetime) -> frozenset[int]:
+        """Write everything the verdicts say in one transaction, and return the keys for which it was written.
+
+        A verdict whose lease is no longer held (it passed, or the user was paused, removed or erased meanwhile)
+        changes nothing. Snapshot, current state, transitions, counts, alerts, outbox and due time
+        commit together or not at all. The lease ends with it.
+        """
+        ...
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Give back users that were claimed and not asked; they are due as before."""
+        ...
+
+    async def recover(self) -> int:
+        """End the leases a killed process left behind, where this process is alone (SQLite); return how many."""
+        ...
+
+    async def bring_forward(self, target: str, *, interval: timedelta, now: datetime) -> int:
+        """Give active and present users that are due later than ``interval`` from now their place in it.
+
+        A shorter interval was configured; the place is that of :func:`monitor.core.cadence.next_due`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One line of the alert log that is to be written at least once. ``payload`` is what the line says."""
+
+    id: int
+    payload: Mapping[str, Any]
+
+
+class Outbox(Protocol):
+    """What was decided and is to be told."""
+
+    async def pending(self, *, limit: int) -> list[Notice]:
+        """Return the oldest notices that are not marked as written."""
+        ...
+
+    async def mark_written(self, ids: Collection[int], *, now: datetime) -> None:
+        """Mark notices as written, after the line was flushed."""
+        ...
+
+    async def undelivered(self) -> int:
+        """Return how many notices wait."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """What a registration came to: new members, members that had been removed and are back, members already."""
+
+    added: int
+    returned: int
+    known: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One user of the cohort with all that is kept in its row."""
+
+    target: str
+    user_id: UUID
+    client_user_id: str | None
+    intent: Intent
+    presence: Presence
+    reason: str | None
+    registered_at: datetime
+    observed_at: datetime | None
+    next_poll_at: datetime
+    failures: int
+
+
+class Cohort(Protocol):
+    """Who is watched. What a person decides here stands apart from what is observed."""
+
+    async def register(self, target: str, users: Iterable[ListedUser], *, now: datetime, revive: bool) -> Registered:
+        """Register users in one transaction; new ones are due at once.
+
+        ``revive`` brings removed users back (a person asked); without it (discovery) they stay removed. Paused
+        users stay paused. A ``client_user_id`` that is given replaces the old one.
+        """
+        ...
+
+    async def set_intent(
+        self, target: str, user_ids: Sequence[UUID] | None, intent: Intent, *, now: datetime
+    ) -> frozenset[UUID]:
+        """Pause, resume (ACTIVE) or remove users (None: all), and return those that it concerned.
+
+        Resuming also clears an invalid presence and makes the user due at once. Removing ends the user's
+        connections in the counts, resolves its open alerts (through the outbox) and keeps its history. Unknown and
+        removed users are not concerned, except that REMOVED on a removed user is not an error. Leases end.
+        """
+        ...
+
+    async def erase(self, target: str, user_id: UUID, *, now: datetime) -> bool:
+        """Delete every trace of a user, and adjust the counts; False where it is not known."""
+        ...
+
+    def members(self, target: str | None, *, include_removed: bool = False) -> AsyncIterator[Member]:
+        """Yield the members ordered by target and user id, in bounded memory."""
+        ...
+
+    async def member(self, target: str, user_id: UUID) -> Member | None:
+        """Return one member, removed ones included."""
+        ...
+
+
+class Store(Protocol):
+    """One database."""
+
+    @property
+    def polls(self) -> Polls:
+        """The queue."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """What is to be told."""
+        ...
+
+    @property
+    def cohort(self) -> Cohort:
+        """Who is watched."""
+        ...
+
+    @property
+    def views(self) -> Views:
+        """Questions."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give every connection back."""
+        ...

@@ -1,0 +1,106 @@
+"""Questions to the store that change nothing, and what their answers look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from monitor.core.model import Connection, Kind, Transition
+    from monitor.core.tally import Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshness:
+    """How current the watch over a target is.
+
+    ``fresh``: active users whose last good snapshot is at most two intervals old. ``overdue``: users due for more
+    than one interval. ``oldest``: last good snapshot of the active user seen longest ago, None without any.
+    ``latest``: the newest good snapshot of all, None without any.
+    """
+
+    fresh: int
+    overdue: int
+    oldest: datetime | None
+    latest: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionView:
+    """One current connection. ``since`` is when it came into its status, ``observed_at`` when it was last seen."""
+
+    target: str
+    user_id: UUID
+    connection: Connection
+    since: datetime
+    first_seen_at: datetime
+    observed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastSnapshot:
+    """One stored snapshot: what a user's connections were from ``first_observed_at`` to ``last_observed_at``.
+
+    ``gone`` says that the user was gone then. ``last_observed_at`` of the newest one moves with every good poll.
+    """
+
+    first_observed_at: datetime
+    last_observed_at: datetime
+    gone: bool
+    connections: tuple[Connection, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransitionFilter:
+    """Which transitions are wanted; None means any. ``since`` is inclusive, ``until`` exclusive, of observation."""
+
+    target: str | None = None
+    user_id: UUID | None = None
+    provider: str | None = None
+    kind: Kind | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Views(Protocol):
+    """Questions that change nothing."""
+
+    async def counts(self) -> Mapping[Key, int]:
+        """Return all counts; zeros are kept, so that a series that fell to nothing is still known."""
+        ...
+
+    async def freshness(self, target: str, *, interval: timedelta, now: datetime) -> Freshness:
+        """Return how current the watch over ``target`` is."""
+        ...
+
+    def connections(
+        self,
+        *,
+        target: str | None = None,
+        provider: str | None = None,
+        status: str | None = None,
+        user_id: UUID | None = None,
+    ) -> AsyncIterator[ConnectionView]:
+        """Yield current connections of users that are not removed, ordered by target, user and provider."""
+        ...
+
+    def transitions(self, wanted: TransitionFilter) -> AsyncIterator[Transition]:
+        """Yield transitions, oldest observation first; of one user and time in the order of the diff."""
+        ...
+
+    async def snapshot_at(self, target: str, user_id: UUID, at: datetime) -> PastSnapshot | None:
+        """Return the snapshot as it stood at ``at``, None before the first."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the database answers at the expected schema.
+
+        Raises:
+            StoreUnavailable: it does not answer.
+            SchemaMismatch: it answers at another revision.
+        """
+        ...
