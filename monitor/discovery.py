@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.ports import UserPage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
     from uuid import UUID
 
@@ -48,11 +48,24 @@ class _Progress:
     failure: str | None = None
 
 
-async def discover(target: str, junction: Junction, cohort: Cohort, clock: Callable[[], datetime]) -> Discovery:
-    """Register every user that ``target`` lists; removed users stay removed, paused ones stay paused."""
+async def discover(
+    target: str, junction: Junction, cohort: Cohort, clock: Callable[[], datetime], turn: Callable[[], Awaitable[None]]
+) -> Discovery:
+    """Register every user that ``target`` lists; removed users stay removed, paused ones stay paused.
+
+    Args:
+        target: its name.
+        junction: its API.
+        cohort: where users are registered.
+        clock: the time of day.
+        turn: returns when a request may be made.
+
+    Raises:
+        StoreUnavailable: the database does not answer; what was registered so far stays.
+    """
     progress = _Progress(seen=set())
     for _ in range(PASSES):
-        total = await _pass(target, junction, cohort, clock, progress)
+        total = await _pass(target, junction, cohort, clock, turn, progress)
         if progress.failure is not None or len(progress.seen) + progress.unreadable >= total:
             break
     else:
@@ -66,10 +79,16 @@ async def discover(target: str, junction: Junction, cohort: Cohort, clock: Calla
 
 
 async def _pass(
-    target: str, junction: Junction, cohort: Cohort, clock: Callable[[], datetime], progress: _Progress
+    target: str,
+    junction: Junction,
+    cohort: Cohort,
+    clock: Callable[[], datetime],
+    turn: Callable[[], Awaitable[None]],
+    progress: _Progress,
 ) -> int:
     offset, total, progress.unreadable = 0, 1, 0
     while offset < total:
+        await turn()
         page = await junction.users(offset=offset, limit=PAGE)
         if not isinstance(page, UserPage):
             progress.failure = _why(page)

@@ -7,7 +7,8 @@
     ├── UsageError              a command cannot be carried out as typed; exit code 2
     └── StoreError
         ├── StoreUnavailable    transient: the database does not answer; the work is tried again
-        └── SchemaMismatch      fatal: the schema is not at the revision this program was built for
+        ├── SchemaMismatch      fatal: the schema is not at the revision this program was built for
+        └── StoreInUse          fatal: another daemon runs on this SQLite file
 
 Transient and fatal differ by class. What an answer of Junction means is never an exception: it is a value
 (see :class:`monitor.core.model.Outcome`).
@@ -48,3 +49,7 @@ class StoreUnavailable(StoreError):  # noqa: N818 - it names a state that passes
 
 class SchemaMismatch(StoreError):  # noqa: N818 - it names what was found
     """The schema is not at the revision this program was built for."""
+
+
+class StoreInUse(StoreError):  # noqa: N818 - it names what was found
+    """Another daemon runs on this SQLite file."""

@@ -10,19 +10,21 @@ import asyncio
 import re
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, exposition
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from monitor.core.cadence import needed_rate
 from monitor.core.model import ERROR, UNSPECIFIED
 from monitor.core.tally import Count
 from monitor.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from monitor.core.tally import Key
     from monitor.metrics import ProgrammeMetrics
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 WITHIN: Final = 2.0
 """Seconds that the database has for a scrape."""
+REPORTED_WITHIN: Final = timedelta(minutes=15)
+"""An older total of the vendor's is no longer shown: it is asked for every 5 minutes."""
 EXPORTED: Final = 200
 """Distinct values of a label; the rest reads ``other``."""
 OTHER: Final = "other"
@@ -41,11 +45,15 @@ Labels = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainFigures:
-    """What the database says at one moment. ``undelivered`` is the number of alert notices that wait."""
+    """What the database says at one moment.
+
+    ``undelivered`` is the number of alert notices that wait, ``reported`` the vendor's own total by target.
+    """
 
     counts: Mapping[Key, int]
     freshness: Mapping[str, Freshness]
     undelivered: int
+    reported: Mapping[str, int]
 
 
 class Exporter:
@@ -56,13 +64,22 @@ class Exporter:
         *,
         metrics: ProgrammeMetrics,
         store: Store,
-        targets: Sequence[str],
+        rates: Mapping[str, float],
         interval: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
+        """Keep the settings.
+
+        Args:
+            metrics: the programme's own.
+            store: what the domain's figures come from.
+            rates: the configured requests per second, by target.
+            interval: the configured one.
+            clock: the time of day.
+        """
         self._metrics = metrics
         self._store = store
-        self._targets = targets
+        self._rates = rates
         self._interval = interval
         self._clock = clock
 
@@ -76,7 +93,7 @@ class Exporter:
         except (StoreError, TimeoutError):
             self._metrics.database_up(up=False)
         else:
-            registry.register(DomainCollector(figures, self._targets))
+            registry.register(DomainCollector(figures, self._rates, self._interval))
         encode, content_type = exposition.choose_encoder(accept)
         return encode(registry), content_type
 
@@ -84,8 +101,9 @@ class Exporter:
         views, now = self._store.views, self._clock()
         return DomainFigures(
             counts=await views.counts(),
-            freshness={name: await views.freshness(name, interval=self._interval, now=now) for name in self._targets},
+            freshness={name: await views.freshness(name, interval=self._interval, now=now) for name in self._rates},
             undelivered=await self._store.outbox.undelivered(),
+            reported=await views.reported(since=now - REPORTED_WITHIN),
         )
 
 
@@ -104,9 +122,10 @@ class _Programme(Collector):
 class DomainCollector(Collector):
     """Turns the figures of one moment into families."""
 
-    def __init__(self, figures: DomainFigures, targets: Sequence[str]) -> None:
+    def __init__(self, figures: DomainFigures, rates: Mapping[str, float], interval: timedelta) -> None:
         self._figures = figures
-        self._targets = targets
+        self._rates_allowed = rates
+        self._interval = interval
 
     def collect(self) -> Iterator[Metric]:
         """Yield the domain's families."""
@@ -132,10 +151,16 @@ class DomainCollector(Collector):
             "junction_alerts", "Alerts firing now.", ("provider", "severity"),
             _summed(self._sums(Count.ALERTS), lambda key: key[:3]),
         )  # fmt: skip
-        states: dict[Labels, float] = {(target, state): 0 for target in self._targets for state in USER_STATES}
+        states: dict[Labels, float] = {(target, state): 0 for target in self._rates_allowed for state in USER_STATES}
         states |= {(key[0], key[1]): amount for key, amount in self._sums(Count.USERS).items()}
         yield _gauge("junction_users", "Users of the cohort by state.", ("state",), states)
         yield from self._fresh()
+        yield from self._rates(states)
+        yield _gauge(
+            "junction_reported_errored_connections",
+            "The vendor's own total of connections in error, asked every 5 minutes; absent while it cannot be had.", (),
+            {(name,): errored for name, errored in self._figures.reported.items()},
+        )  # fmt: skip
         waiting = GaugeMetricFamily(
             "junction_monitor_alerts_undelivered", "Alert notices that wait for a sink.", labels=("sink",)
         )
@@ -156,6 +181,18 @@ class DomainCollector(Collector):
         yield _gauge(
             "junction_monitor_overdue_users", "Users due for more than one interval.", (),
             {(name,): each.overdue for name, each in by_target},
+        )  # fmt: skip
+
+    def _rates(self, states: Mapping[Labels, float]) -> Iterator[Metric]:
+        yield _gauge(
+            "junction_monitor_needed_requests_per_second",
+            "Requests per second that it takes to poll every active user once in each interval.", (),
+            {(name,): needed_rate(int(states[name, "active"]), self._interval) for name in self._rates_allowed},
+        )  # fmt: skip
+        yield _gauge(
+            "junction_monitor_max_requests_per_second",
+            "Requests per second that are configured for the target, of all replicas together.", (),
+            {(name,): rate for name, rate in self._rates_allowed.items()},
         )  # fmt: skip
 
     def _sums(self, count: Count) -> dict[Labels, float]:

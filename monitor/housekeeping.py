@@ -1,7 +1,12 @@
-"""What keeps the house beside polling: discovery in turn, and the vendor's own total for comparison."""
+"""What keeps the house beside polling: discovery, the vendor's own total for comparison, and the pruning of old facts.
+
+Each job ends by itself, logs what is wrong with it, and returns whether it did what it is for.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from monitor import events
@@ -9,54 +14,94 @@ from monitor.discovery import discover
 from monitor.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
 
-    from monitor.ports import Cohort, Junction, Metrics
+    from monitor.pacing import Pacer
+    from monitor.ports import Cohort, Junction, Upkeep
 
-CROSS_CHECK_EVERY: Final = 300
-"""Seconds between two looks at the vendor's own total."""
+CROSS_CHECK_EVERY: Final = timedelta(minutes=5)
+PRUNE_EVERY: Final = timedelta(hours=6)
+AT_ONCE: Final = 1000
+"""Rows that are pruned in one transaction."""
 
 
-class Housekeeping:
-    """The slow jobs of one target; each ends by itself and is bounded by the client's time-outs."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetJobs:
+    """The slow jobs of one target."""
 
-    def __init__(
-        self,
-        *,
-        target: str,
-        junction: Junction,
-        cohort: Cohort,
-        metrics: Metrics,
-        log: FilteringBoundLogger,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._target = target
-        self._junction = junction
-        self._cohort = cohort
-        self._metrics = metrics
-        self._log = log.bind(target=target)
-        self._clock = clock
+    target: str
+    junction: Junction
+    pacer: Pacer
+    cohort: Cohort
+    upkeep: Upkeep
+    log: FilteringBoundLogger
+    clock: Callable[[], datetime]
 
-    async def discover(self) -> None:
+    async def discover(self) -> bool:
         """Register every user that the target lists."""
         try:
-            found = await discover(self._target, self._junction, self._cohort, self._clock)
+            found = await discover(self.target, self.junction, self.cohort, self.clock, self.pacer.turn)
         except StoreUnavailable as error:
-            self._log.warning(events.DISCOVERY_FAILED, reason=str(error))
-        except Exception:  # noqa: BLE001 - the job's border: the next turn tries again
-            self._log.exception(events.JOB_CRASHED, job="discover")
-        else:
-            if found.complete:
-                self._log.info(events.DISCOVERY_FINISHED, listed=found.listed, added=found.added)
-            else:
-                self._log.warning(events.DISCOVERY_FAILED, listed=found.listed, added=found.added, reason=found.failure)
+            self.log.warning(events.DISCOVERY_FAILED, target=self.target, reason=str(error))
+            return False
+        facts = {"target": self.target, "listed": found.listed, "added": found.added}
+        if not found.complete:
+            self.log.warning(events.DISCOVERY_FAILED, **facts, reason=found.failure)
+            return False
+        self.log.info(events.DISCOVERY_FINISHED, **facts)
+        return True
 
-    async def cross_check(self) -> None:
+    async def cross_check(self) -> bool:
         """Fetch the vendor's own total of errored connections, to be shown beside ours."""
-        try:
-            self._metrics.reported_errored(self._target, await self._junction.errored_connections())
-        except Exception:  # noqa: BLE001 - the job's border: the next turn tries again
-            self._log.exception(events.JOB_CRASHED, job="cross_check")
+        await self.pacer.turn()
+        errored = await self.junction.errored_connections()
+        await self.upkeep.keep_reported(self.target, errored, now=self.clock())
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long what is past is kept; ``transitions`` holds for resolved alerts and written notices too."""
+
+    snapshots: timedelta
+    transitions: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruning:
+    """Deletes what is older than its retention, in small batches with a pause between them."""
+
+    upkeep: Upkeep
+    retention: Retention
+    log: FilteringBoundLogger
+    clock: Callable[[], datetime]
+    pause: Callable[[], Awaitable[None]]
+
+    async def prune(self) -> bool:
+        """Prune everything once."""
+        now = self.clock()
+        old, older = now - self.retention.snapshots, now - self.retention.transitions
+        snapshots = await self._all(lambda: self.upkeep.prune_snapshots(old, limit=AT_ONCE))
+        alerts = await self._all(lambda: self.upkeep.prune_alerts(older, limit=AT_ONCE))
+        transitions = await self._transitions(older)
+        self.log.info(events.PRUNING_FINISHED, snapshots=snapshots, transitions=transitions, alerts=alerts)
+        return True
+
+    async def _all(self, step: Callable[[], Awaitable[int]]) -> int:
+        total = deleted = await step()
+        while deleted:
+            await self.pause()
+            deleted = await step()
+            total += deleted
+        return total
+
+    async def _transitions(self, before: datetime) -> int:
+        total, cursor, ended = 0, None, False
+        while not ended:
+            step = await self.upkeep.prune_transitions(before, limit=AT_ONCE, cursor=cursor)
+            total, cursor, ended = total + step.deleted, step.cursor, step.cursor is None
+            await self.pause()
+        return total

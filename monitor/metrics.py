@@ -6,7 +6,6 @@ Domain series are views of the database and stand in :mod:`monitor.exporter`.
 from __future__ import annotations
 
 import platform
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -102,12 +101,6 @@ class ProgrammeMetrics:
             target,
             registry=registry,
         )
-        self._reported = Gauge(
-            "junction_reported_errored_connections",
-            "The vendor's own total of connections in error, asked every 5 minutes; absent while it cannot be had.",
-            target,
-            registry=registry,
-        )
         self._deliveries = Counter(
             "junction_monitor_alert_deliveries_total",
             "Alert notices handed to a sink, by outcome.",
@@ -188,11 +181,3 @@ class ProgrammeMetrics:
     def database_up(self, up: bool) -> None:
         """The database answers, or does not."""
         self._database.set(int(up))
-
-    def reported_errored(self, target: str, count: int | None) -> None:
-        """The vendor's own total of errored connections, None while it cannot be had."""
-        if count is not None:
-            self._reported.labels(target).set(count)
-        else:
-            with suppress(KeyError):
-                self._reported.remove(target)

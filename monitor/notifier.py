@@ -1,12 +1,13 @@
 """Tells what was decided: takes notices out of the outbox and marks them once they are told.
 
-Delivery is at least once: a notice is marked after its line was flushed, so a process that dies in between writes it
-again.
+Delivery is at least once: a notice is taken under a lease and marked after its line was flushed, so where a process
+dies in between, it or another one writes the line again.
 """
 
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from monitor import events
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 LOG_SINK: Final = "log"
 AT_ONCE: Final = 200
+LEASE: Final = timedelta(seconds=30)
+"""After this another replica tells what a process took and did not tell."""
 
 
 class AlertLog(Protocol):
@@ -76,7 +79,7 @@ class Notifier:
 
     async def _drain(self) -> None:
         try:
-            while notices := await self._outbox.pending(limit=AT_ONCE):
+            while notices := await self._outbox.claim(limit=AT_ONCE, now=self._clock(), lease=LEASE):
                 if not await self._deliver(notices):
                     return
             self._availability.answered("notify")
@@ -88,6 +91,7 @@ class Notifier:
     async def _deliver(self, notices: Sequence[Notice]) -> bool:
         told = await asyncio.to_thread(self._tell, notices)
         await self._outbox.mark_written([each.id for each in notices[:told]], now=self._clock())
+        await self._outbox.release(notices[told:])
         self._metrics.delivered(LOG_SINK, "delivered", told)
         self._metrics.delivered(LOG_SINK, "failed", int(told < len(notices)))
         return told == len(notices)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 POLL_TICK: Final = 0.25
 NOTIFY_TICK: Final = 1.0
+TURN_TICK: Final = 2.0
+SIZE_UP_EVERY: Final = 60.0
 LIVE_WITHIN: Final = 30.0
 """Seconds after the last tick for which the scheduler counts as alive."""
 

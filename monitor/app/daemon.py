@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
@@ -16,12 +16,11 @@ from monitor.app.parts import Parts
 from monitor.app.privacy import log_user_id
 from monitor.errors import StoreUnavailable
 from monitor.exporter import Exporter
-from monitor.housekeeping import CROSS_CHECK_EVERY, Housekeeping
 from monitor.metrics import ProgrammeMetrics
 from monitor.notifier import Notifier
-from monitor.scheduler import NOTIFY_TICK, POLL_TICK, Scheduler
+from monitor.scheduler import NOTIFY_TICK, POLL_TICK, SIZE_UP_EVERY, TURN_TICK, Scheduler
 from monitor.server import Server
-from monitor.store import open_store
+from monitor.store import occupied, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +64,7 @@ class Daemon:
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self._stop.set)
         async with AsyncExitStack() as stack:
+            stack.enter_context(occupied(self._config.database.url))
             store = open_store(self._config.database.url)
             stack.push_async_callback(store.aclose)
             parts = Parts(self._config, store, self._metrics, self._log, self._wake_notifier)
@@ -97,11 +97,12 @@ class Daemon:
 
     async def _work(self, store: Store, parts: Parts) -> int:
         await store.polls.recover()
-        for name in parts.targets:
-            await store.polls.bring_forward(name, interval=self._config.poll.interval, now=clock())
+        await parts.size_up()
+        for each in parts.targets.values():
+            await parts.bring_forward(each)
         polling = asyncio.create_task(parts.poller.run())
         notifying = asyncio.create_task(self._notifier.run())
-        self._schedule(store, parts)
+        self._schedule(parts)
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait({stopping, polling, notifying}, return_when=asyncio.FIRST_COMPLETED)
         crashed = polling.done() or notifying.done()
@@ -111,11 +112,12 @@ class Daemon:
 
     async def _drain(self, parts: Parts, polling: asyncio.Task[None], notifying: asyncio.Task[None]) -> None:
         self._log.info(events.MONITOR_DRAINING, in_hand=parts.poller.in_hand)
+        self._scheduler.stop()
         parts.poller.stop()
+        await parts.turns.stop()
         await self._finish(polling, self._config.poll.timeout.total_seconds() + DRAIN_SLACK, "poll")
         self._notifier.stop()
         await self._finish(notifying, LAST_NOTICES, "notify")
-        self._scheduler.stop()
 
     async def _finish(self, task: asyncio.Task[None], within: float, job: str) -> None:
         try:
@@ -125,23 +127,12 @@ class Daemon:
         except Exception:  # noqa: BLE001 - the rest is drained all the same
             self._log.exception(events.JOB_CRASHED, job=job)
 
-    def _schedule(self, store: Store, parts: Parts) -> None:
+    def _schedule(self, parts: Parts) -> None:
         self._scheduler.tick(POLL_TICK, "poll", parts.poller.tick)
         self._scheduler.tick(NOTIFY_TICK, "notify", self._notifier.tick)
-        soon = clock() + timedelta(seconds=1)
-        for name, target in self._config.require_targets().items():
-            jobs = Housekeeping(
-                target=name,
-                junction=parts.targets[name].junction,
-                cohort=store.cohort,
-                metrics=self._metrics,
-                log=self._log,
-                clock=clock,
-            )
-            self._scheduler.every(CROSS_CHECK_EVERY, f"cross-check {name}", jobs.cross_check, first=soon)
-            if target.discover:
-                every = target.discover_interval.total_seconds()
-                self._scheduler.every(every, f"discover {name}", jobs.discover, first=soon)
+        for job in parts.jobs():
+            self._scheduler.tick(TURN_TICK, job.name, partial(parts.turns.tick, job))
+        self._scheduler.every(SIZE_UP_EVERY, "size-up", parts.size_up)
         self._scheduler.start()
 
     def _make_notifier(self, store: Store, parts: Parts) -> Notifier:
@@ -162,7 +153,7 @@ class Daemon:
         exporter = Exporter(
             metrics=self._metrics,
             store=store,
-            targets=list(self._config.require_targets()),
+            rates={name: each.max_requests_per_second for name, each in self._config.require_targets().items()},
             interval=self._config.poll.interval,
             clock=clock,
         )

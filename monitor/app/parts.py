@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from monitor.app.opening import clock
 from monitor.app.privacy import external_user_id, log_user_id
 from monitor.availability import Availability
 from monitor.core.alerting import Policy, Severity
 from monitor.core.judge import Cadence
+from monitor.core.tally import Count, Key
+from monitor.errors import StoreUnavailable
+from monitor.housekeeping import CROSS_CHECK_EVERY, PRUNE_EVERY, Pruning, Retention, TargetJobs
 from monitor.junction import JunctionClient
+from monitor.pacing import Pacer
 from monitor.poller import Poller, PollerSettings, Target, TargetSettings
 from monitor.poller.committer import Committer
 from monitor.poller.report import Report
+from monitor.turns import Job, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -23,6 +30,9 @@ if TYPE_CHECKING:
     from monitor.config import Target as TargetConfig
     from monitor.core.judge import Verdict
     from monitor.ports import Metrics, Store
+
+PRUNE_PAUSE: Final = 0.02
+"""Seconds between two batches, so that pruning does not crowd out polls."""
 
 
 def junction(config: Config, target: TargetConfig) -> JunctionClient:
@@ -48,10 +58,18 @@ class Parts:
         log: FilteringBoundLogger,
         on_commit: Callable[[Sequence[Verdict]], None],
     ) -> None:
+        self._config = config
+        self._store = store
+        self._log = log
         self.availability = Availability(metrics, log)
+        self.turns = Turns(store.upkeep, availability=self.availability, log=log, clock=clock)
         self.targets = {
             name: Target(
-                TargetSettings(name=name, max_requests_per_second=target.max_requests_per_second),
+                TargetSettings(
+                    name=name,
+                    max_requests_per_second=target.max_requests_per_second,
+                    cadence=Cadence(interval=config.poll.interval, gone_interval=config.poll.gone_interval),
+                ),
                 junction(config, target),
                 metrics,
                 log,
@@ -64,7 +82,6 @@ class Parts:
             committer=Committer(
                 polls=store.polls,
                 policy=Policy(severities={each: Severity(word) for each, word in config.alerts.severities.items()}),
-                cadence=Cadence(interval=config.poll.interval, gone_interval=config.poll.gone_interval),
                 metrics=metrics,
                 report=Report(metrics, log, log_user_id(config.privacy)),
                 clock=clock,
@@ -75,6 +92,51 @@ class Parts:
             clock=clock,
             on_commit=on_commit,
         )
+
+    def jobs(self) -> list[Job]:
+        """Return what recurs beside polling and runs on one replica at a time."""
+        each_target = [job for name, target in self._config.require_targets().items() for job in self._of(name, target)]
+        return [*each_target, Job(name="prune", every=PRUNE_EVERY, work=self._pruning().prune)]
+
+    def _of(self, name: str, target: TargetConfig) -> Iterator[Job]:
+        rate, polls = target.max_requests_per_second, self._store.polls
+        jobs = TargetJobs(
+            target=name,
+            junction=self.targets[name].junction,
+            pacer=Pacer(name, rate=rate, polls=polls, clock=clock),
+            cohort=self._store.cohort,
+            upkeep=self._store.upkeep,
+            log=self._log,
+            clock=clock,
+        )
+        yield Job(name=f"cross-check {name}", every=CROSS_CHECK_EVERY, work=jobs.cross_check)
+        if target.discover:
+            yield Job(name=f"discover {name}", every=target.discover_interval, work=jobs.discover)
+
+    def _pruning(self) -> Pruning:
+        kept = self._config.retention
+        return Pruning(
+            upkeep=self._store.upkeep,
+            retention=Retention(snapshots=kept.snapshots, transitions=kept.transitions),
+            log=self._log,
+            clock=clock,
+            pause=partial(asyncio.sleep, PRUNE_PAUSE),
+        )
+
+    async def size_up(self) -> None:
+        """Fit the interval of each target to its cohort, and bring forward who is due later than that."""
+        try:
+            counts = await self._store.views.counts()
+            for name, target in self.targets.items():
+                if target.size_up(counts.get(Key(name, Count.USERS, "active"), 0)):
+                    await self.bring_forward(target)
+            self.availability.answered("size-up")
+        except StoreUnavailable as error:
+            self.availability.lost("size-up", error)
+
+    async def bring_forward(self, target: Target) -> None:
+        """Give users that are due later than the interval their place in it."""
+        await self._store.polls.bring_forward(target.name, interval=target.cadence.interval, now=clock())
 
     async def aclose(self) -> None:
         """Close the clients."""

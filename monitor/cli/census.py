@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from monitor.core import tally
+from monitor.core.cadence import needed_rate, stretched
 from monitor.core.tally import Count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from uuid import UUID
 
     from monitor.cli.cells import Cell
@@ -32,13 +33,35 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Users:
-    """The users of one target by state, and how current the watch over them is."""
+    """The users of one target by state, how current the watch over them is, and whether its rate is enough.
+
+    ``rate`` is the configured one in requests per second, None for a target that is not configured any more.
+    """
 
     target: str
     active: int
     paused: int
     gone: int
     freshness: Freshness
+    interval: timedelta
+    rate: float | None
+
+    @property
+    def needed(self) -> float:
+        """Requests per second that it takes to poll every active user once in each interval."""
+        return needed_rate(self.active, self.interval)
+
+    def shortfall(self) -> str | None:
+        """Return a sentence where the rate cannot hold the interval."""
+        from monitor.config.duration import shown  # noqa: PLC0415 - keeps the program's start quick
+
+        if self.rate is None or self.needed <= self.rate:
+            return None
+        seen_every = shown(stretched(self.interval, self.active, self.rate))
+        return (
+            f"{self.target}: {self.active:,} users every {shown(self.interval)} need {self.needed:.4g} requests "
+            f"a second, max_requests_per_second is {self.rate:g}; everyone is polled every {seen_every} instead"
+        )
 
     def cells(self) -> tuple[Cell, ...]:
         """Return a row for people."""
@@ -55,6 +78,8 @@ class Users:
             "gone": self.gone,
             "fresh": self.freshness.fresh,
             "overdue": self.freshness.overdue,
+            "needed_requests_per_second": round(self.needed, 3),
+            "max_requests_per_second": self.rate,
             "latest_observed_at": self.freshness.latest,
             "oldest_observed_at": self.freshness.oldest,
         }
@@ -93,6 +118,8 @@ async def users(config: Config, views: Views, wanted: Wanted, now: datetime) -> 
     return [
         Users(
             target=target,
+            interval=config.poll.interval,
+            rate=config.targets[target].max_requests_per_second if target in config.targets else None,
             freshness=await views.freshness(target, interval=config.poll.interval, now=now),
             **{state: counts.get(tally.Key(target, Count.USERS, state), 0) for state in ("active", "paused", "gone")},
         )

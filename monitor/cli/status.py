@@ -71,12 +71,15 @@ async def _show(config: "Config", wanted: "Wanted", *, as_json: bool) -> None:
 
 async def _show_users(config: "Config", store: "Store", wanted: "Wanted", *, as_json: bool) -> None:
     now = session.clock()
+    found = await census.users(config, store.views, wanted, now)
     with Table(USERS, title="Users", label="users", now=now) as table:
-        for each in await census.users(config, store.views, wanted, now):
+        for each in found:
             if as_json:
                 streams.put_record(each.record())
             else:
                 table.add(*each.cells())
+    for shortfall in filter(None, (each.shortfall() for each in found)):
+        streams.note(f"monitor: {shortfall}")
 
 
 async def _show_counts(store: "Store", wanted: "Wanted", *, as_json: bool) -> None:

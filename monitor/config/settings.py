@@ -91,6 +91,16 @@ class Database(Section):
         return is_sqlite(self.url) if self.auto_migrate is None else self.auto_migrate
 
 
+class Retention(Section):
+    """How long what is past is kept. The current state, open alerts and running totals are kept for ever."""
+
+    snapshots: Interval = timedelta(days=90)
+    """How long a snapshot is kept after it was superseded; a duration."""
+
+    transitions: Interval = timedelta(days=400)
+    """How long transitions, resolved alerts and their notices are kept; a duration."""
+
+
 class Privacy(Section):
     """How personal data is kept and logged; hash is HMAC-SHA256 and needs one of hash_key and hash_key_file."""
 
@@ -161,6 +171,9 @@ class Config(BaseSettings):
 
     database: Database = Field(default_factory=Database)
     """Where everything is remembered."""
+
+    retention: Retention = Field(default_factory=Retention)
+    """How long what is past is kept."""
 
     privacy: Privacy = Field(default_factory=Privacy)
     """How personal data is kept and logged."""

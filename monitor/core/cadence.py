@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_RETRY: Final = timedelta(seconds=5)
+ROUNDING: Final = 1e-9
 SECOND_404_AFTER: Final = timedelta(seconds=60)
 """A user is gone only when a second 404 follows the first by at least this (contract, section 5)."""
 
@@ -25,6 +27,21 @@ def next_due(user_id: UUID, interval: timedelta, now: datetime) -> datetime:
     offset = interval * place(user_id)
     passed = (now - EPOCH - offset) // interval
     return EPOCH + offset + (passed + 1) * interval
+
+
+def needed_rate(users: int, interval: timedelta) -> float:
+    """Return the requests per second that it takes to ask ``users`` once in each interval."""
+    return users / interval.total_seconds()
+
+
+def stretched(interval: timedelta, users: int, rate: float) -> timedelta:
+    """Return the interval that ``rate`` requests per second can hold: the configured one where they are enough.
+
+    Everyone is then seen later and nobody never. It grows in quarters of the interval, since another interval gives
+    every user another place in it.
+    """
+    quarters = math.ceil(4 * needed_rate(users, interval) / rate - ROUNDING)
+    return interval * max(4, quarters) / 4
 
 
 def backoff(user_id: UUID, failures: int, interval: timedelta) -> timedelta:

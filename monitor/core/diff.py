@@ -49,12 +49,22 @@ def patch(known: Mapping[str, Connection], snapshot: Snapshot) -> dict[str, Conn
 def replay(transitions: Iterable[Transition]) -> dict[str, Connection]:
     """Return the connections that a user's ``transitions``, oldest first, lead to from nothing.
 
-    Holds what transitions carry: status, error fields, and the availability of resources that changed.
+    Holds what transitions carry: status, error fields, and the availability of resources that changed. The oldest
+    transitions may be missing, pruned by age, as long as each connection's and each resource's last word is there.
     """
     connections: dict[str, Connection] = {}
     for each in transitions:
         _apply(connections, each)
     return connections
+
+
+def supersedes(later: Transition, earlier: Transition) -> bool:
+    """Return whether ``later`` of the same user leaves nothing that ``earlier`` says, so that it may be forgotten."""
+    if later.kind is Kind.USER_GONE:
+        return True
+    if later.provider != earlier.provider:
+        return False
+    return later.resource == earlier.resource or later.kind is Kind.DISAPPEARED
 
 
 def _apply(connections: dict[str, Connection], each: Transition) -> None:
@@ -63,20 +73,24 @@ def _apply(connections: dict[str, Connection], each: Transition) -> None:
     if each.provider is None:
         return
     if each.resource is not None:
-        row = connections[each.provider]
+        row = connections.get(each.provider) or _carried(each.provider, each)
         word = AVAILABLE if each.kind is Kind.RESOURCE_RESTORED else "unavailable"
         connections[each.provider] = replace(row, resources={**row.resources, each.resource: word})
     elif each.status is None:
-        del connections[each.provider]
+        connections.pop(each.provider, None)
     else:
-        connections[each.provider] = Connection(
-            provider=each.provider,
-            status=each.status,
-            error_type=each.error_type,
-            error_message=each.error_message,
-            errored_at=each.errored_at,
-            resources=connections[each.provider].resources if each.provider in connections else {},
-        )
+        known = connections.get(each.provider)
+        connections[each.provider] = replace(_carried(each.provider, each), resources=known.resources if known else {})
+
+
+def _carried(provider: str, each: Transition) -> Connection:
+    return Connection(
+        provider=provider,
+        status=each.status or "",
+        error_type=each.error_type,
+        error_message=each.error_message,
+        errored_at=each.errored_at,
+    )
 
 
 def _carry(known: Connection | None, row: Connection) -> Connection:

@@ -7,15 +7,18 @@ Kept apart from users: a key that was revoked, or an API that forgets everybody,
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from monitor.core.cadence import EPOCH
 from monitor.core.model import OBSERVED, Outcome
 
-PROBE_EVERY: Final = timedelta(seconds=30)
+if TYPE_CHECKING:
+    from datetime import datetime
+
 WINDOW: Final = 100
 """Polls in one generation; "recent" is the current generation and the one before."""
+KEY_REFUSED: Final = "Junction refuses the API key (401 or 403)"
+TOO_MANY_MISSING: Final = "more than a fifth of recent polls ended in 404"
 MISSING_AT_LEAST: Final = 20
 MISSING_SHARE: Final = 0.2
 UNREACHABLE_AFTER: Final = 5
@@ -40,7 +43,6 @@ class Health:
 
     rejected: str | None = None
     rejected_at: datetime = EPOCH
-    probed_at: datetime = EPOCH
     unanswered: int = 0
     proving: int = 0
     current: Generation = Generation()
@@ -63,14 +65,13 @@ class Health:
         """Whether a second 404 may declare a user gone."""
         return self.rejected is None and self.proving == 0 and not self.too_many_missing
 
-    def may_poll(self, wanted: int, now: datetime) -> tuple[int, Health]:
-        """Return how many polls may start: all, or while rejected one probe every 30 s."""
-        if self.rejected is None:
-            return wanted, self
-        if wanted < 1 or timedelta(0) <= now - self.probed_at < PROBE_EVERY:
-            return 0, self
-        # Where the clock stepped back, so does the rejection, or no answer would come after it for that long.
-        return 1, replace(self, probed_at=now, rejected_at=min(self.rejected_at, now))
+    def told(self, rejected: str | None, rejected_at: datetime) -> Health:
+        """Return the health after learning what all replicas know of a rejection."""
+        if rejected is None:
+            return replace(self, rejected=None)
+        if self.rejected is not None:
+            return replace(self, rejected_at=rejected_at)
+        return _reject(self, rejected, rejected_at)
 
     def after(
         self, outcome: Outcome, *, started_at: datetime, now: datetime, answered: bool, known_gone: bool
@@ -89,10 +90,10 @@ class Health:
             ended = outcome in OBSERVED and started_at >= self.rejected_at
             return replace(health, rejected=None) if ended else health
         if outcome is Outcome.REJECTED:
-            return _reject(health, "Junction refuses the API key (401 or 403)", now)
+            return _reject(health, KEY_REFUSED, now)
         health = health if known_gone else _counted(health, missing=outcome is Outcome.GONE)
         if health.too_many_missing:
-            return replace(_reject(health, "more than a fifth of recent polls ended in 404", now), proving=WINDOW)
+            return _reject(health, TOO_MANY_MISSING, now)
         return health
 
 
@@ -104,5 +105,12 @@ def _counted(health: Health, *, missing: bool) -> Health:
     return replace(health, proving=proving, current=Generation(), previous=now)
 
 
-def _reject(health: Health, reason: str, now: datetime) -> Health:
-    return replace(health, rejected=reason, rejected_at=now, probed_at=now, current=Generation(), previous=Generation())
+def _reject(health: Health, reason: str, at: datetime) -> Health:
+    return replace(
+        health,
+        rejected=reason,
+        rejected_at=at,
+        proving=WINDOW if reason == TOO_MANY_MISSING else health.proving,
+        current=Generation(),
+        previous=Generation(),
+    )

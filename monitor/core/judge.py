@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from monitor.core import tally
 from monitor.core.alerting import decide
+from monitor.core.budget import PROBE_EVERY
 from monitor.core.cadence import SECOND_404_AFTER, backoff, next_due
 from monitor.core.diff import depart, diff, patch
-from monitor.core.health import PROBE_EVERY
 from monitor.core.model import Intent, Outcome, Presence
 
 if TYPE_CHECKING:

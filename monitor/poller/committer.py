@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monitor.core.alerting import Policy
-    from monitor.core.judge import Cadence, Known, Verdict
+    from monitor.core.judge import Known, Verdict
     from monitor.poller.fetch import Seen
     from monitor.poller.report import Report
     from monitor.ports import Metrics, Polls
@@ -27,14 +27,12 @@ class Committer:
         *,
         polls: Polls,
         policy: Policy,
-        cadence: Cadence,
         metrics: Metrics,
         report: Report,
         clock: Callable[[], datetime],
     ) -> None:
         self._polls = polls
         self._policy = policy
-        self._cadence = cadence
         self._metrics = metrics
         self._report = report
         self._clock = clock
@@ -66,17 +64,17 @@ class Committer:
         return seen.snapshot is not None
 
     def _judge(self, seen: Seen, known: Known | None) -> Verdict:
-        claim, now = seen.claim, seen.ended_at
+        claim, now, cadence = seen.claim, seen.ended_at, seen.target.cadence
         if seen.outcome is Outcome.UNCHANGED:
-            return judge.unchanged(claim, self._cadence, now)
+            return judge.unchanged(claim, cadence, now)
         if seen.snapshot is not None and seen.digest is not None and known is not None:
-            return judge.seen(claim, known, seen.snapshot, seen.digest, self._policy, self._cadence, now)
+            return judge.seen(claim, known, seen.snapshot, seen.digest, self._policy, cadence, now)
         if seen.outcome is Outcome.GONE:
             trusted = seen.target.health.trusts_absence
-            return judge.missing(claim, known, self._policy, self._cadence, now, trusted=trusted)
+            return judge.missing(claim, known, self._policy, cadence, now, trusted=trusted)
         if seen.outcome is Outcome.INVALID:
             return judge.invalid(claim, seen.detail or "Junction calls the user id invalid (422)", now)
-        return judge.unobserved(claim, seen.outcome, self._cadence, now)
+        return judge.unobserved(claim, seen.outcome, cadence, now)
 
     def _measure(self, batch: Sequence[Seen], verdicts: Sequence[Verdict]) -> None:
         for seen, verdict in zip(batch, verdicts, strict=True):

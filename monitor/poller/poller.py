@@ -55,8 +55,13 @@ class PollerSettings:
 class _Ready:
     target: Target
     claim: Claim
+    claimed_at: datetime
     start_by: float
     """On the monotonic clock: later than this, the answer could outlast the lease."""
+
+    def has_lapsed(self, now: datetime) -> bool:
+        """Whether it is too late to start, or the target asked for less since."""
+        return time.monotonic() > self.start_by or self.target.blocks(self.claimed_at, now)
 
 
 class Poller:
@@ -86,7 +91,7 @@ class Poller:
         self._seen: deque[Seen] = deque()
         self._in_hand = 0
         self._per_second = 0.0
-        self._hungry = False
+        self._hungry: dict[str, bool] = {}
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -131,19 +136,24 @@ class Poller:
         left = dict.fromkeys(user_ids)
         give_up = time.monotonic() + self._settings.lease.total_seconds()
         while left and target.health.rejected is None and time.monotonic() < give_up:
-            room = target.admit(min(len(left), self._room()), self._clock())
-            wanted = list(left)[:room]
+            wanted = await self._spend(target, list(left)[: self._room()])
             claims = await self._polls.claim_users(target.name, wanted, now=self._clock(), lease=self._settings.lease)
             for each in claims:
                 del left[each.user.user_id]
             for each_id in set(wanted) - {each.user.user_id for each in claims}:
                 left[each_id] = left.pop(each_id)
-            target.give_back(room - len(claims))
+            target.give_back(len(wanted) - len(claims))
             self._take_in(target, claims)
             if claims:
                 give_up = time.monotonic() + self._settings.lease.total_seconds()
             await asyncio.sleep(0.02)
         return frozenset(left)
+
+    async def _spend(self, target: Target, wanted: Sequence[UUID]) -> Sequence[UUID]:
+        pace = target.pace()
+        granted = await self._polls.spend(target.name, len(wanted), now=self._clock(), pace=pace)
+        target.agree(pace, granted.budget, self._clock())
+        return wanted[: granted.requests]
 
     # --- claim ---
 
@@ -153,42 +163,55 @@ class Poller:
             self._wake.clear()
             for target in self._targets.values():
                 if not self._stopping:
-                    await self._claim_safely(target)
+                    self._hungry[target.name] = await self._claim_safely(target)
 
-    async def _claim_safely(self, target: Target) -> None:
+    async def _claim_safely(self, target: Target) -> bool:
         try:
-            await self._claim(target)
+            return await self._claim(target)
         except Exception:  # noqa: BLE001 - the job's border: the next tick claims again
             self._log.exception(events.JOB_CRASHED, job="claim", target=target.name)
+            return False
 
-    async def _claim(self, target: Target) -> None:
-        granted = target.admit(self._room(), self._clock())
-        if not granted:
-            return
+    async def _claim(self, target: Target) -> bool:
+        """Return whether more are due, as far as one can see: all that there was room for were had."""
+        room, pace, now = self._room(), target.pace(), self._clock()
+        hungry = self._hungry.get(target.name, False)
+        if not room and not pace.lessons:
+            return hungry
         try:
-            claims = await self._polls.claim(target.name, limit=granted, now=self._clock(), lease=self._settings.lease)
+            claimed = await self._polls.claim(target.name, limit=room, now=now, lease=self._settings.lease, pace=pace)
         except StoreUnavailable as error:
-            target.give_back(granted)
             self._availability.lost("claim", error)
-            return
+            return False
         self._availability.answered("claim")
-        target.give_back(granted - len(claims))
-        self._hungry = len(claims) == granted
-        self._take_in(target, claims)
+        target.agree(pace, claimed.budget, now)
+        target.believe()
+        self._take_in(target, claimed.claims)
+        return len(claimed.claims) == room if room else hungry
 
     def _take_in(self, target: Target, claims: Sequence[Claim]) -> None:
-        start_by = time.monotonic() + LEASE_SLACK.total_seconds() / 2
+        now, start_by = self._clock(), time.monotonic() + LEASE_SLACK.total_seconds() / 2
         self._in_hand += len(claims)
         if self._in_hand:
             self._idle.clear()
         for each in claims:
-            self._ready.put_nowait(_Ready(target, each, start_by))
+            self._ready.put_nowait(_Ready(target, each, now, start_by))
 
     def _room(self) -> int:
         slots = self._settings.concurrency
         waiting = max(slots, int(self._per_second / 2)) - self._ready.qsize()
         in_hand = 2 * slots + int(2 * self._per_second) - self._in_hand
         return max(0, min(waiting, in_hand, LARGEST_CLAIM))
+
+    def _lapsed(self) -> list[_Ready]:
+        """Take all that has lapsed out of the queue, in one go: a target that rejects us ends every poll at once."""
+        now, lapsed = self._clock(), list[_Ready]()
+        for each in [self._ready.get_nowait() for _ in range(self._ready.qsize())]:
+            if each.has_lapsed(now):
+                lapsed.append(each)
+            else:
+                self._ready.put_nowait(each)
+        return lapsed
 
     async def _give_back_the_waiting(self) -> None:
         waiting = [self._ready.get_nowait() for _ in range(self._ready.qsize())]
@@ -209,7 +232,7 @@ class Poller:
         if not self._in_hand:
             self._idle.set()
         self._news.set()
-        if self._hungry:
+        if any(self._hungry.values()):
             self._wake.set()
 
     # --- fetch ---
@@ -217,10 +240,10 @@ class Poller:
     async def _slot(self) -> None:
         while True:
             ready = await self._ready.get()
-            if self._hungry and self._ready.qsize() * 2 < self._settings.concurrency:
+            if any(self._hungry.values()) and self._ready.qsize() * 2 < self._settings.concurrency:
                 self._wake.set()
-            if time.monotonic() > ready.start_by:
-                await self._give_back([ready])
+            if ready.has_lapsed(self._clock()):
+                await self._give_back([ready, *self._lapsed()])
                 continue
             try:
                 self._seen.append(await fetch(ready.target, ready.claim, self._clock))

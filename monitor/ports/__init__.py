@@ -2,14 +2,30 @@
 
 from monitor.ports.junction import Answer, Junction, ListedUser, UserPage
 from monitor.ports.metrics import Metrics
-from monitor.ports.store import Cohort, Member, Notice, Outbox, Polls, Registered, Store
+from monitor.ports.store import (
+    Claimed,
+    Cohort,
+    Cursor,
+    Granted,
+    Member,
+    Notice,
+    Outbox,
+    Polls,
+    Pruned,
+    Registered,
+    Store,
+    Upkeep,
+)
 from monitor.ports.views import ConnectionView, Freshness, PastSnapshot, TransitionFilter, Views
 
 __all__ = [
     "Answer",
+    "Claimed",
     "Cohort",
     "ConnectionView",
+    "Cursor",
     "Freshness",
+    "Granted",
     "Junction",
     "ListedUser",
     "Member",
@@ -18,9 +34,11 @@ __all__ = [
     "Outbox",
     "PastSnapshot",
     "Polls",
+    "Pruned",
     "Registered",
     "Store",
     "TransitionFilter",
+    "Upkeep",
     "UserPage",
     "Views",
 ]

@@ -56,7 +56,3 @@ class Metrics(Protocol):
     def database_up(self, up: bool) -> None:
         """The database answers, or does not."""
         ...
-
-    def reported_errored(self, target: str, count: int | None) -> None:
-        """The vendor's own total of errored connections, None while it cannot be had."""
-        ...

@@ -1,11 +1,11 @@
-"""One database, by subject: the queue, the cohort, the outbox and the questions.
+"""One database, by subject: the queue, the cohort, the outbox, the upkeep and the questions.
 
 Every method may raise :class:`monitor.errors.StoreUnavailable`, and then has changed nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -13,20 +13,47 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
+    from monitor.core.budget import Budget, Pace
     from monitor.core.judge import Claim, Known, Verdict
     from monitor.core.model import Intent, Presence
     from monitor.ports.junction import ListedUser
     from monitor.ports.views import Views
 
 
+Cursor = tuple["datetime", int, int]
+"""How far a walk through the transitions has come: time of observation, member, ordinal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What a claim came to: users in hand, and the target's budget after it."""
+
+    claims: list[Claim]
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """How many requests may be made now, and the target's budget after it."""
+
+    requests: int
+    budget: Budget
+
+
 class Polls(Protocol):
     """The queue: who is due, and what came of it."""
 
-    async def claim(self, target: str, *, limit: int, now: datetime, lease: timedelta) -> list[Claim]:
-        """Take up to ``limit`` active users (gone ones included) that are due, oldest due first, under a lease.
+    async def claim(self, target: str, *, limit: int, now: datetime, lease: timedelta, pace: Pace) -> Claimed:
+        """Take active users (gone ones included) that are due, oldest due first, under a lease.
 
-        A user under a lease that has not expired is not handed out. Paused, invalid and removed users never are.
+        As many as are due, at most ``limit``, and at most as the target's budget allows, which all replicas share and
+        which is debited in the same transaction, after the lessons of ``pace``. A user under a lease that has not
+        expired is not handed out. Paused, invalid and removed users never are.
         """
+        ...
+
+    async def spend(self, target: str, wanted: int, *, now: datetime, pace: Pace) -> Granted:
+        """Debit the target's budget for requests that are not polls of due users, as many as it allows."""
         ...
 
     async def claim_users(
@@ -53,7 +80,10 @@ class Polls(Protocol):
         ...
 
     async def recover(self) -> int:
-        """End the leases a killed process left behind, where this process is alone (SQLite); return how many."""
+        """End the leases on users that a killed process left behind, where this process is alone (SQLite).
+
+        Leases on notices and jobs end too. Returns how many users it were.
+        """
         ...
 
     async def bring_forward(self, target: str, *, interval: timedelta, now: datetime) -> int:
@@ -66,21 +96,29 @@ class Polls(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """One line of the alert log that is to be written at least once. ``payload`` is what the line says."""
+    """One line of the alert log that is to be written at least once. ``payload`` is what the line says.
+
+    Two are equal that are the same line, whoever has it in hand.
+    """
 
     id: int
+    lease: int = field(compare=False)
     payload: Mapping[str, Any]
 
 
 class Outbox(Protocol):
     """What was decided and is to be told."""
 
-    async def pending(self, *, limit: int) -> list[Notice]:
-        """Return the oldest notices that are not marked as written."""
+    async def claim(self, *, limit: int, now: datetime, lease: timedelta) -> list[Notice]:
+        """Take the oldest notices that are not marked as written, under a lease: no two replicas tell the same."""
         ...
 
     async def mark_written(self, ids: Collection[int], *, now: datetime) -> None:
         """Mark notices as written, after the line was flushed."""
+        ...
+
+    async def release(self, notices: Sequence[Notice]) -> None:
+        """Give back notices that could not be told; they wait as before."""
         ...
 
     async def undelivered(self) -> int:
@@ -148,6 +186,53 @@ class Cohort(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """How many rows a step of pruning deleted, and where the next one begins; None when there is none left."""
+
+    deleted: int
+    cursor: Cursor | None
+
+
+class Upkeep(Protocol):
+    """What one replica does now and then for all: turns at recurring jobs, and what these write."""
+
+    async def begin(self, job: str, *, every: timedelta, now: datetime, lease: timedelta) -> int | None:
+        """Take a job that nobody has in hand and that did not run for ``every``; return the lease, None without."""
+        ...
+
+    async def renew(self, job: str, held: int, *, now: datetime, lease: timedelta) -> bool:
+        """Hold on to a job for longer; False where somebody else has taken it over."""
+        ...
+
+    async def end(self, job: str, held: int, *, ran_at: datetime | None) -> None:
+        """Give a job back; ``ran_at`` is when it ran, None where it did not and is due as before."""
+        ...
+
+    async def keep_reported(self, target: str, errored: int | None, *, now: datetime) -> None:
+        """Keep the vendor's own total of errored connections, None where it could not be had."""
+        ...
+
+    async def prune_snapshots(self, before: datetime, *, limit: int) -> int:
+        """Delete up to ``limit`` snapshots that ended before this time, the current ones never; return how many."""
+        ...
+
+    async def prune_alerts(self, before: datetime, *, limit: int) -> int:
+        """Delete up to ``limit`` alerts that resolved before this time and as many written notices; return how many.
+
+        An open alert and a notice that waits are never deleted.
+        """
+        ...
+
+    async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:
+        """Look at the next ``limit`` transitions before this time, and delete those that are not the last word.
+
+        The latest transition of each connection and of each of its resources stays however old it is, so that
+        replaying a user's transitions still gives the current connections. Running totals stay as they are.
+        """
+        ...
+
+
 class Store(Protocol):
     """One database."""
 
@@ -164,6 +249,11 @@ class Store(Protocol):
     @property
     def cohort(self) -> Cohort:
         """Who is watched."""
+        ...
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """What is done now and then by one for all."""
         ...
 
     @property

@@ -77,6 +77,10 @@ class Views(Protocol):
         """Return how current the watch over ``target`` is."""
         ...
 
+    async def reported(self, *, since: datetime) -> Mapping[str, int]:
+        """Return the vendor's own total of errored connections, by target, where it was had since then."""
+        ...
+
     def connections(
         self,
         *,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from monitor.store.cohort import SqlCohort
 from monitor.store.counting import TargetIds
 from monitor.store.engine import Database
+from monitor.store.occupancy import occupied
 from monitor.store.outbox import SqlOutbox
 from monitor.store.polls import SqlPolls
 from monitor.store.schema import Schema
+from monitor.store.upkeep import SqlUpkeep
 from monitor.store.views import SqlViews
 
-__all__ = ["Schema", "SqlStore", "open_store"]
+__all__ = ["Schema", "SqlStore", "occupied", "open_store"]
 
 
 class SqlStore:
@@ -22,6 +24,7 @@ class SqlStore:
         self._polls = SqlPolls(self._database, target_ids)
         self._outbox = SqlOutbox(self._database)
         self._cohort = SqlCohort(self._database, target_ids)
+        self._upkeep = SqlUpkeep(self._database)
         self._views = SqlViews(self._database, target_ids)
 
     @property
@@ -38,6 +41,11 @@ class SqlStore:
     def cohort(self) -> SqlCohort:
         """Who is watched."""
         return self._cohort
+
+    @property
+    def upkeep(self) -> SqlUpkeep:
+        """What is done now and then by one for all."""
+        return self._upkeep
 
     @property
     def views(self) -> SqlViews:

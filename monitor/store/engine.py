@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_MS: Final = 5000
 POOL: Final = 5
 CONNECT_TIMEOUT: Final = 5
+IDLE_TIMEOUT_MS: Final = 5000
+"""Less than a lease leaves beyond ``poll.timeout``: nobody waits for a frozen process longer than for a dead one."""
+UNHEARD_TIMEOUT_MS: Final = 10_000
+"""After so long without a sign of life of the server a connection is given up."""
 TRANSIENT: Final = frozenset({"40001", "40P01", "25006", "57P01", "57P02", "57P03", "53300", "53100", "55P03"})
 """SQLSTATEs that pass: serialization, deadlock, read-only, shutting down, starting up, full, not available."""
 FORBIDDEN: Final = "42501"
@@ -46,6 +50,8 @@ class Database:
         self._engine: AsyncEngine = create_async_engine(self.url.set(drivername=driver), **_options(self.url))
         if self.is_sqlite:
             _take_charge(self._engine.sync_engine)
+        else:
+            _bound(self._engine.sync_engine)
         self._writer = self._engine.execution_options(immediate=True)
         self._one_writer = asyncio.Lock() if self.is_sqlite else None
 
@@ -112,6 +118,8 @@ def sync_engine(url: str) -> Engine:
     engine = create_engine(made.set(drivername="sqlite" if is_sqlite else "postgresql+psycopg"), **options)
     if is_sqlite:
         _take_charge(engine)
+    else:
+        _bound(engine)
     return engine.execution_options(immediate=True)
 
 
@@ -148,10 +156,21 @@ def _options(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return shared | {"pool_size": POOL, "connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000}}
     # A pooler in transaction mode gives each transaction another server connection, so nothing is prepared.
-    arguments = {"prepare_threshold": None} | (
-        {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT}
-    )
-    return shared | {"pool_size": POOL, "max_overflow": POOL, "pool_pre_ping": True, "connect_args": arguments}
+    wanted = {"connect_timeout": CONNECT_TIMEOUT, "tcp_user_timeout": UNHEARD_TIMEOUT_MS, "keepalives_idle": 30}
+    arguments = {"prepare_threshold": None} | {name: each for name, each in wanted.items() if name not in url.query}
+    pool = {"pool_size": POOL, "max_overflow": POOL, "pool_pre_ping": True}
+    return shared | pool | {"isolation_level": "AUTOCOMMIT", "connect_args": arguments}
+
+
+def _bound(engine: Engine) -> None:
+    """Bound how long a process that stopped in the middle of a transaction keeps its locks from the others."""
+    # Set in each transaction, since a pooler gives each another connection; and in one message with BEGIN, which we
+    # send ourselves: for the driver the connection is in autocommit.
+    begin = f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {IDLE_TIMEOUT_MS}"
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
 
 
 def _take_charge(engine: Engine) -> None:

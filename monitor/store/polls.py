@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, or_, select, update
+from sqlalchemy import and_, bindparam, select, text, update
 
+from monitor.core.budget import NEW
 from monitor.core.cadence import next_due
 from monitor.core.judge import Claim, Known
 from monitor.core.model import Presence, User, UserState
-from monitor.store import rows
+from monitor.ports import Claimed, Granted
+from monitor.store import budgets, rows
 from monitor.store.batch import Batch
-from monitor.store.tables import CLAIMABLE, PRESENT, alerts, connections, targets, users
+from monitor.store.leases import FREE, free, lent
+from monitor.store.tables import CLAIMABLE, PRESENT, alerts, connections, jobs, outbox, targets, users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,12 +25,12 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from monitor.core.budget import Pace
     from monitor.core.judge import Verdict
     from monitor.store.counting import TargetIds
     from monitor.store.engine import Database
     from monitor.store.rows import Record
 
-LEASE_BITS: Final = 63
 PAGE: Final = 5000
 CLAIMED: Final = (
     users.c.id,
@@ -50,18 +52,41 @@ class SqlPolls:
         self._database = database
         self._target_ids = target_ids
 
-    async def claim(self, target: str, *, limit: int, now: datetime, lease: timedelta) -> list[Claim]:
-        """Take up to ``limit`` active users that are due, oldest due first, under a lease."""
-        return await self._lend(target, users.c.next_poll_at <= now, limit=limit, now=now, lease=lease)
+    async def claim(self, target: str, *, limit: int, now: datetime, lease: timedelta, pace: Pace) -> Claimed:
+        """Take users that are due, oldest due first, under a lease, and debit the target's budget for them."""
+        async with self._database.writing() as connection:
+            target_id = await self._target_ids.found(connection, target)
+            if target_id is None:
+                return Claimed(claims=[], budget=pace.applied(NEW))
+            budget = pace.applied(await budgets.locked(connection, target_id))
+            wanted = and_(users.c.target_id == target_id, users.c.next_poll_at <= now)
+            allowed = budget.allows(limit, now)
+            claims = await self._lend(connection, target, wanted, limit=allowed, now=now, lease=lease)
+            if claims or pace.lessons:
+                budget = budget.spend(len(claims), now)
+                await budgets.write(connection, target_id, budget)
+        return Claimed(claims=claims, budget=budget)
+
+    async def spend(self, target: str, wanted: int, *, now: datetime, pace: Pace) -> Granted:
+        """Debit the target's budget for requests that are not polls of due users, as many as it allows."""
+        async with self._database.writing() as connection:
+            target_id = await self._target_ids.of(connection, target)
+            budget = pace.applied(await budgets.locked(connection, target_id))
+            allowed = budget.allows(wanted, now)
+            if allowed or pace.lessons:
+                budget = budget.spend(allowed, now)
+                await budgets.write(connection, target_id, budget)
+        return Granted(requests=allowed, budget=budget)
 
     async def claim_users(
         self, target: str, user_ids: Sequence[UUID], *, now: datetime, lease: timedelta
     ) -> list[Claim]:
         """Take these users, whether due or not; those that are not active or under a live lease are left out."""
-        if not user_ids:
-            return []
         named = rows.among(users.c.user_id, user_ids, self._database.dialect)
-        return await self._lend(target, named, limit=len(user_ids), now=now, lease=lease)
+        async with self._database.writing() as connection:
+            target_id = await self._target_ids.found(connection, target)
+            wanted = and_(users.c.target_id == target_id, named)
+            return await self._lend(connection, target, wanted, limit=len(user_ids), now=now, lease=lease)
 
     async def known(self, claims: Sequence[Claim]) -> Mapping[int, Known]:
         """Return what is remembered of the claimed users, by claim key; users erased meanwhile are left out."""
@@ -91,15 +116,18 @@ class SqlPolls:
         ours = self._among(users.c.lease, list({each.lease for each in claims}))
         theirs = self._among(users.c.id, [each.key for each in claims])
         async with self._database.writing() as connection:
-            await connection.execute(update(users).where(theirs, ours).values(lease=None, leased_until=None))
+            await connection.execute(update(users).where(theirs, ours).values(FREE))
 
     async def recover(self) -> int:
-        """End the leases a killed process left behind, where this process is alone (SQLite); return how many."""
+        """End the leases that a killed process left behind, where this process is alone (SQLite)."""
         if not self._database.is_sqlite:
             return 0
         async with self._database.writing() as connection:
-            left = update(users).where(users.c.lease.is_not(None)).values(lease=None, leased_until=None)
-            return (await connection.execute(left)).rowcount
+            users_left, *_ = [
+                (await connection.execute(update(each).where(each.c.lease.is_not(None)).values(FREE))).rowcount
+                for each in (users, outbox, jobs)
+            ]
+        return users_left
 
     async def bring_forward(self, target: str, *, interval: timedelta, now: datetime) -> int:
         """Give active and present users that are due later than ``interval`` from now their place in it."""
@@ -118,36 +146,43 @@ class SqlPolls:
                 .with_for_update(skip_locked=True)
             )
             found = await self._rows(connection, late)
-            places = [{"key": each.id, "place": next_due(each.user_id, interval, now)} for each in found]
-            if places:
-                await connection.execute(_MOVE, places)
+            places = [next_due(each.user_id, interval, now) for each in found]
+            await self._move(connection, [each.id for each in found], places)
             return len(found)
 
+    async def _move(self, connection: AsyncConnection, keys: list[int], places: list[datetime]) -> None:
+        if not keys:
+            return
+        if self._database.is_sqlite:
+            moved = [{"key": key, "place": place} for key, place in zip(keys, places, strict=True)]
+            await connection.execute(_MOVE, moved)
+        else:
+            await connection.execute(_MOVE_ALL, {"keys": keys, "places": places})
+
     async def _lend(
-        self, target: str, wanted: ColumnElement[bool], *, limit: int, now: datetime, lease: timedelta
+        self,
+        connection: AsyncConnection,
+        target: str,
+        wanted: ColumnElement[bool],
+        *,
+        limit: int,
+        now: datetime,
+        lease: timedelta,
     ) -> list[Claim]:
-        async with self._database.writing() as connection:
-            target_id = await self._target_ids.found(connection, target)
-            if target_id is None:
-                return []
-            free = or_(users.c.leased_until.is_(None), users.c.leased_until <= now)
-            # Not a plain subquery: a plan that ran it again would lock and lend more than the limit.
-            due = (
-                select(users.c.id)
-                .where(users.c.target_id == target_id, CLAIMABLE, wanted, free)
-                .order_by(users.c.next_poll_at)
-                .limit(limit)
-                .with_for_update(skip_locked=True)
-                .cte("due")
-            )
-            taken = (
-                update(users)
-                .where(users.c.id.in_(select(due.c.id)))
-                .values(lease=secrets.randbits(LEASE_BITS), leased_until=now + lease)
-                .returning(*CLAIMED)
-            )
-            lent = await self._rows(connection, taken)
-        return [_claim(target, each) for each in sorted(lent, key=lambda row: (row.next_poll_at, row.id))]
+        if not limit:
+            return []
+        # Not a plain subquery: a plan that ran it again would lock and lend more than the limit.
+        due = (
+            select(users.c.id)
+            .where(wanted, CLAIMABLE, free(users, now))
+            .order_by(users.c.next_poll_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("due")
+        )
+        taken = update(users).where(users.c.id.in_(select(due.c.id))).values(lent(now, lease)).returning(*CLAIMED)
+        found = await self._rows(connection, taken)
+        return [_claim(target, each) for each in sorted(found, key=lambda row: (row.next_poll_at, row.id))]
 
     def _among(self, column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
         return rows.among(column, values, self._database.dialect)
@@ -158,6 +193,13 @@ class SqlPolls:
 
 
 _MOVE: Final = update(users).where(users.c.id == bindparam("key")).values(next_poll_at=bindparam("place"))
+_MOVE_ALL: Final = text(
+    """
+    UPDATE users SET next_poll_at = v.place
+    FROM unnest(CAST(:keys AS bigint[]), CAST(:places AS timestamptz[])) AS v (key, place)
+    WHERE users.id = v.key
+    """
+)
 _STATES: Final = select(
     users.c.id,
     users.c.user_id,

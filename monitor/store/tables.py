@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -74,6 +75,32 @@ targets = Table(
     metadata,
     Column("id", SmallInteger().with_variant(Integer(), "sqlite"), Identity(), primary_key=True),
     Column("name", Text, nullable=False, unique=True),
+    Column("reported_errored", BigInteger),
+    Column("reported_at", Moment),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("target_id", SmallInteger, ForeignKey("targets.id"), primary_key=True),
+    Column("factor", Double, nullable=False),
+    Column("tokens", Double, nullable=False),
+    Column("refilled_at", Moment, nullable=False),
+    Column("throttled_at", Moment, nullable=False),
+    Column("halved_at", Moment, nullable=False),
+    Column("blocked_until", Moment, nullable=False),
+    Column("rejected", Text),
+    Column("rejected_at", Moment, nullable=False),
+    Column("probed_at", Moment, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("lease", BigInteger),
+    Column("leased_until", Moment),
+    Column("ran_at", Moment),
 )
 
 CLAIMABLE: Final = text("intent = 'active' AND presence <> 'invalid'")
@@ -141,6 +168,12 @@ snapshots = Table(
         postgresql_where=text("last_observed_at IS NULL"),
         sqlite_where=text("last_observed_at IS NULL"),
     ),
+    Index(
+        "ix_snapshots_last_observed_at",
+        "last_observed_at",
+        postgresql_where=text("last_observed_at IS NOT NULL"),
+        sqlite_where=text("last_observed_at IS NOT NULL"),
+    ),
 )
 
 transitions = Table(
@@ -190,6 +223,12 @@ alerts = Table(
         sqlite_where=text("state = 'firing'"),
     ),
     Index("ix_alerts_member", "member", "fired_at"),
+    Index(
+        "ix_alerts_resolved_at",
+        "resolved_at",
+        postgresql_where=text("state = 'resolved'"),
+        sqlite_where=text("state = 'resolved'"),
+    ),
 )
 
 outbox = Table(
@@ -202,8 +241,16 @@ outbox = Table(
     Column("sink", Text, nullable=False),
     Column("payload", Json, nullable=False),
     Column("created_at", Moment, nullable=False),
+    Column("lease", BigInteger),
+    Column("leased_until", Moment),
     Column("written_at", Moment),
     Index("ix_outbox_member", "member"),
+    Index(
+        "ix_outbox_written_at",
+        "written_at",
+        postgresql_where=text("written_at IS NOT NULL"),
+        sqlite_where=text("written_at IS NOT NULL"),
+    ),
     Index(
         "ix_outbox_pending",
         "id",

@@ -68,6 +68,14 @@ class SqlViews:
         active, not_fresh, never, overdue, oldest, latest = answers
         return Freshness(fresh=max(0, (active or 0) - not_fresh - never), overdue=overdue, oldest=oldest, latest=latest)
 
+    async def reported(self, *, since: datetime) -> Mapping[str, int]:
+        """Return the vendor's own total of errored connections, by target, where it was had since then."""
+        asked = select(targets.c.name, targets.c.reported_errored).where(
+            targets.c.reported_at >= since, targets.c.reported_errored.is_not(None)
+        )
+        async with self._database.reading() as connection:
+            return {row.name: row.reported_errored for row in await connection.execute(asked)}
+
     async def connections(
         self,
         *,

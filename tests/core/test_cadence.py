@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.cadence import backoff, next_due, place
+from monitor.core.cadence import backoff, needed_rate, next_due, place, stretched
 from tests.core.samples import NOON
 from tests.core.strategies import moments, user_ids
 
@@ -127,3 +127,19 @@ def test_the_grid_holds_at_its_ends() -> None:
     """Asked at the very moment it is due, the user is due an interval later."""
     due = next_due(drawn(5), timedelta(seconds=1), NOON)
     assert next_due(drawn(5), timedelta(seconds=1), due) - due == timedelta(seconds=1)
+
+
+@given(intervals, st.integers(0, 10_000_000), st.floats(0.01, 100_000))
+def test_a_stretched_interval_is_one_that_the_rate_holds(interval: timedelta, users: int, rate: float) -> None:
+    """It is never shorter than the configured one, and no longer than a quarter of it more than is needed."""
+    held = stretched(interval, users, rate)
+    assert held >= interval
+    assert needed_rate(users, held) <= rate * (1 + 1e-6)
+    assert held == interval or users / (held - interval / 4).total_seconds() >= rate * (1 - 1e-6)
+
+
+def test_a_rate_that_is_just_enough_stretches_nothing() -> None:
+    """900 users in 15 minutes are one a second; one more asks for another quarter."""
+    assert stretched(MINUTES, 900, 1.0) == MINUTES
+    assert stretched(MINUTES, 901, 1.0) == MINUTES * 5 / 4
+    assert stretched(MINUTES, 0, 1.0) == MINUTES

@@ -41,10 +41,9 @@ FORGETFUL = after(Health(), *[MISSING] * 20)
 
 
 def test_a_new_target_is_taken_to_be_well() -> None:
-    """Until it says otherwise all may be polled."""
+    """Until it says otherwise it is up, and its word on absence counts."""
     assert Health().up
     assert Health().trusts_absence
-    assert Health().may_poll(64, NOON) == (64, Health())
 
 
 def test_401_and_403_reject_the_target() -> None:
@@ -58,22 +57,6 @@ def test_401_and_403_reject_the_target() -> None:
 def test_nothing_else_rejects_it(outcome: Outcome) -> None:
     """One other answer, whatever it is, leaves the target up."""
     assert after(Health(), outcome).up
-
-
-def test_a_rejected_target_is_probed_every_30_seconds() -> None:
-    """The first probe comes 30 s after the rejection, then one each 30 s, however many want to go."""
-    count, health = 0, REJECTED
-    allowed = list[int]()
-    for second in range(121):
-        count, health = health.may_poll(64, at(second))
-        allowed += [second] * count
-    assert allowed == [30, 60, 90, 120]
-
-
-def test_a_probe_nobody_wants_is_not_spent() -> None:
-    """With no user due the next one may go at once."""
-    assert REJECTED.may_poll(0, at(30)) == (0, REJECTED)
-    assert REJECTED.may_poll(1, at(31))[0] == 1
 
 
 @pytest.mark.parametrize("outcome", [FINE, Outcome.CHANGED])
@@ -112,11 +95,6 @@ def test_five_unanswered_polls_in_a_row_put_it_out_of_reach() -> None:
 def test_any_answer_brings_it_back_within_reach(outcome: Outcome) -> None:
     """Even one that shows nothing: somebody is there."""
     assert after(after(Health(), *[Outcome.TIMEOUT] * 9), outcome).up
-
-
-def test_a_target_out_of_reach_is_asked_as_before() -> None:
-    """Users back off on their own; nothing is held up."""
-    assert after(Health(), *[Outcome.TIMEOUT] * 9).may_poll(64, NOON)[0] == 64
 
 
 def test_twenty_404s_of_a_fifth_reject_the_target() -> None:
@@ -184,21 +162,33 @@ def test_a_wave_is_no_wave_while_the_key_is_rejected() -> None:
     assert after(both, FINE, seconds=60).trusts_absence
 
 
-@given(st.timedeltas(timedelta(seconds=1), timedelta(days=3650)))
-def test_a_clock_that_steps_back_does_not_prolong_a_rejection(step: timedelta) -> None:
-    """A probe may go in the new time, its answer ends the rejection, and 30 s still lie between probes."""
-    now = NOON - step
-    count, health = REJECTED.may_poll(64, now)
-    assert count == 1
-    assert health.may_poll(64, now + timedelta(seconds=29))[0] == 0
-    assert health.after(FINE, started_at=now, now=now, answered=True, known_gone=False).up
+def test_what_another_replica_found_out_is_believed() -> None:
+    """Its rejection is ours from that time on, and its recovery too."""
+    told = Health().told("no", at(5))
+    assert (told.up, told.trusts_absence) == (False, False)
+    assert after(told, FINE, seconds=9, started=4).rejected == "no"
+    assert after(told, FINE, seconds=9, started=5).up
+    assert told.told(None, at(5)).up
+
+
+def test_a_wave_that_another_replica_met_has_to_be_disproved_here_too() -> None:
+    """When it is over, absence counts only after as many polls as where the wave was met."""
+    told = Health().told(FORGETFUL.rejected, at(0)).told(None, at(0))
+    assert told.up
+    assert not told.trusts_absence
+    assert after(told, *[FINE] * 100).trusts_absence
+
+
+def test_our_own_rejection_follows_the_time_that_all_agree_on() -> None:
+    """Where the clock stepped back, a probe of the new time ends it."""
+    told = REJECTED.told(REJECTED.rejected, at(-60))
+    assert after(told, FINE, seconds=-29, started=-30).up
 
 
 @given(st.lists(st.tuples(st.sampled_from(Outcome), st.booleans()), max_size=300))
 def test_absence_is_never_believed_of_a_target_that_is_rejected(story: list[tuple[Outcome, bool]]) -> None:
-    """Through any story: while it is rejected no user goes, and at most one may be polled."""
+    """Through any story: while it is rejected no user goes."""
     health = Health()
     for second, (outcome, known_gone) in enumerate(story):
         health = after(health, outcome, seconds=second, known_gone=known_gone)
         assert not (health.rejected and (health.trusts_absence or health.up))
-        assert health.may_poll(64, at(second))[0] in ({0, 1} if health.rejected else {64})

@@ -13,7 +13,18 @@ import monitor.core
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ALLOWED: Final = {"__future__", "collections", "dataclasses", "datetime", "enum", "hashlib", "re", "typing", "uuid"}
+ALLOWED: Final = {
+    "__future__",
+    "collections",
+    "dataclasses",
+    "datetime",
+    "enum",
+    "hashlib",
+    "math",
+    "re",
+    "typing",
+    "uuid",
+}
 CLOCKS: Final = {"now", "utcnow", "today"}
 RANDOM_IDS: Final = {"uuid1", "uuid4", "getnode"}
 FORBIDDEN_CALLS: Final = {"open", "print", "input", "exec", "eval", "__import__", "hash"}

@@ -53,6 +53,8 @@ CONTRACT: Final = {
     "junction_monitor_last_success_timestamp_seconds": ("gauge", T),
     "junction_monitor_build_info": ("gauge", frozenset({"version", "revision", "python"})),
 }
+RATES: Final = {"acme": 50.0}
+INTERVAL: Final = timedelta(minutes=15)
 LIVELY: Final = {
     Key("acme", Count.CONNECTIONS, "fitbit", "connected"): 7,
     Key("acme", Count.CONNECTIONS, "fitbit", "error", "unspecified"): 2,
@@ -67,12 +69,12 @@ LIVELY: Final = {
 def figures(counts: Mapping[Key, int]) -> DomainFigures:
     """Return figures with these counts."""
     fresh = Freshness(fresh=3, overdue=1, oldest=NOW, latest=NOW)
-    return DomainFigures(counts=counts, freshness={"acme": fresh}, undelivered=4)
+    return DomainFigures(counts=counts, freshness={"acme": fresh}, undelivered=4, reported={"acme": 5})
 
 
 def collected(counts: Mapping[Key, int]) -> dict[str, dict[tuple[str, ...], float]]:
     """Return the values of every family by its labels other than the target."""
-    families = DomainCollector(figures(counts), ["acme"]).collect()
+    families = DomainCollector(figures(counts), RATES, INTERVAL).collect()
     return {
         each.name: {tuple(v for k, v in s.labels.items() if k != "target"): s.value for s in each.samples}
         for each in families
@@ -88,7 +90,6 @@ def busy(registry: CollectorRegistry) -> ProgrammeMetrics:
     metrics.recovered("acme", 3600)
     metrics.committed(0.01)
     metrics.succeeded("acme", NOW)
-    metrics.reported_errored("acme", 5)
     metrics.database_up(up=True)
     return metrics
 
@@ -107,8 +108,8 @@ async def scrape(store: MemoryStore, accept: str = "") -> str:
     exporter = Exporter(
         metrics=busy(CollectorRegistry()),
         store=store,
-        targets=["acme"],
-        interval=timedelta(minutes=15),
+        rates=RATES,
+        interval=INTERVAL,
         clock=lambda: NOW,
     )
     body, _ = await exporter.render(accept)
@@ -124,9 +125,11 @@ def test_the_exported_metrics_are_those_of_the_contract() -> None:
     """Names, types and labels agree both ways."""
     registry = CollectorRegistry()
     programme = busy(registry)
-    families = [*programme.registry.collect(), *DomainCollector(figures(LIVELY), ["acme"]).collect()]
+    families = [*programme.registry.collect(), *DomainCollector(figures(LIVELY), RATES, INTERVAL).collect()]
     assert shapes(families) == CONTRACT | {
         "junction_monitor_requests": ("counter", T | {"code"}),
+        "junction_monitor_needed_requests_per_second": ("gauge", T),
+        "junction_monitor_max_requests_per_second": ("gauge", T),
         "junction_monitor_build_info": ("gauge", frozenset({"version", "revision", "python"})),
     }
 

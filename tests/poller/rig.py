@@ -57,7 +57,14 @@ class Rig:
         self.polls = self.wrap(self.store.polls)
         self.availability = Availability(self.metrics, log)
         self.target = Target(
-            TargetSettings(name=TARGET, max_requests_per_second=self.rate), self.junction, self.metrics, log
+            TargetSettings(
+                name=TARGET,
+                max_requests_per_second=self.rate,
+                cadence=Cadence(interval=self.interval, gone_interval=timedelta(days=1)),
+            ),
+            self.junction,
+            self.metrics,
+            log,
         )
         self.poller = Poller(
             targets={TARGET: self.target},
@@ -65,7 +72,6 @@ class Rig:
             committer=Committer(
                 polls=self.polls,
                 policy=Policy(severities={}),
-                cadence=Cadence(interval=self.interval, gone_interval=timedelta(days=1)),
                 metrics=self.metrics,
                 report=Report(self.metrics, log, str),
                 clock=self.now,

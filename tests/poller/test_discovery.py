@@ -18,6 +18,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+async def at_once() -> None:
+    """Let any request be made."""
+
+
 class Shifting(FakeJunction):
     """Lists ``users`` by offset; after each page the first user leaves."""
 
@@ -40,7 +44,7 @@ class Shifting(FakeJunction):
 
 async def found(junction: FakeJunction, store: MemoryStore) -> Discovery:
     """Discover once."""
-    return await discover(TARGET, junction, store.cohort, now)
+    return await discover(TARGET, junction, store.cohort, now, at_once)
 
 
 async def test_every_listed_user_is_registered() -> None:

@@ -13,18 +13,27 @@ from monitor.ports import Notice
 from tests.poller.world import Recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import timedelta
 
 
 class Box:
     """An outbox of numbered notices."""
 
     def __init__(self, count: int) -> None:
-        self.waiting = {number: Notice(id=number, payload={"number": number}) for number in range(count)}
+        self.waiting = {number: Notice(id=number, lease=0, payload={"number": number}) for number in range(count)}
+        self.lent: set[int] = set()
 
-    async def pending(self, *, limit: int) -> list[Notice]:
-        """Return the oldest."""
-        return list(self.waiting.values())[:limit]
+    async def claim(self, *, limit: int, now: datetime, lease: timedelta) -> list[Notice]:
+        """Lend the oldest."""
+        assert now + lease > now
+        free = [each for each in self.waiting.values() if each.id not in self.lent][:limit]
+        self.lent.update(each.id for each in free)
+        return free
+
+    async def release(self, notices: Sequence[Notice]) -> None:
+        """Take back what was lent."""
+        self.lent.difference_update(each.id for each in notices)
 
     async def mark_written(self, ids: Collection[int], *, now: datetime) -> None:
         """Forget what was written."""

@@ -5,6 +5,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from monitor.core.budget import Pace
 from monitor.core.model import Kind, Outcome
 from monitor.errors import StoreUnavailable
 from monitor.ports import Answer, TransitionFilter
@@ -93,8 +94,10 @@ async def test_stopping_commits_what_is_in_flight_and_gives_the_rest_back() -> N
         await rig.until(lambda: rig.junction.in_flight == 2)
     assert time.monotonic() - began < 1
     assert len(rig.verdicts) == 2
-    left = await rig.store.polls.claim(TARGET, limit=100, now=rig.now(), lease=timedelta(seconds=1))
-    assert len(left) == 8
+    left = await rig.store.polls.claim(
+        TARGET, limit=100, now=rig.now(), lease=timedelta(seconds=1), pace=Pace(rate=1000)
+    )
+    assert len(left.claims) == 8
 
 
 async def test_a_rejected_target_is_probed_and_told_of_once() -> None:
@@ -115,7 +118,7 @@ async def test_a_throttled_target_is_asked_less() -> None:
     await rig.register(50)
     async with rig.running():
         await rig.until(lambda: len(rig.verdicts) >= 4)
-    assert rig.target.throttle.factor == 0.5
+    assert rig.target.factor == 0.5
     assert rig.events().count("target.throttled") == 1
 
 

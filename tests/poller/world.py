@@ -136,7 +136,3 @@ class Recorded:
     def database_up(self, up: bool) -> None:
         """Record."""
         self._record("database_up", up)
-
-    def reported_errored(self, target: str, count: int | None) -> None:
-        """Record."""
-        self._record("reported_errored", target, count)

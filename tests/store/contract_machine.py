@@ -16,7 +16,7 @@ from monitor.ports import ListedUser, Store
 from monitor.store.memory import MemoryStore
 from tests.store.contract_recount import agrees
 from tests.store.contract_side import USERS, Answer, Side
-from tests.store.contract_stage import LEASE, OTHER_TARGET, START, TARGET
+from tests.store.contract_stage import LEASE, OTHER_TARGET, PACE, START, TARGET
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -110,7 +110,12 @@ class Twins(RuleBasedStateMachine):
     def claim(self, where: str, limit: int) -> None:
         """Take whoever is due."""
         now = self._next()
-        self._take(lambda side: side.store.polls.claim(where, limit=limit, now=now, lease=LEASE))
+
+        async def claim(side: Side) -> list[Claim]:
+            claimed = await side.store.polls.claim(where, limit=limit, now=now, lease=LEASE, pace=PACE)
+            return claimed.claims
+
+        self._take(claim)
 
     @rule(where=targets, wanted=st.lists(users, max_size=3))
     def claim_users(self, where: str, wanted: list[UUID]) -> None:
@@ -177,9 +182,9 @@ class Twins(RuleBasedStateMachine):
         now = self._next()
 
         async def tell(side: Side) -> int:
-            waiting = await side.store.outbox.pending(limit=10_000)
-            await side.store.outbox.mark_written([each.id for each in waiting], now=now)
-            return len(waiting)
+            taken = await side.store.outbox.claim(limit=10_000, now=now, lease=LEASE)
+            await side.store.outbox.mark_written([each.id for each in taken], now=now)
+            return len(taken)
 
         self._both(tell)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from monitor.core import judge
 from monitor.core.model import Connection, Outcome
 from monitor.ports import Store, TransitionFilter
-from tests.store.contract_stage import ANN, BOB, CADENCE, CID, OTHER_TARGET, POLICY, TARGET, digest, judged
+from tests.store.contract_stage import ANN, BOB, CADENCE, CID, OTHER_TARGET, POLICY, TARGET, digest, judged, waiting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,7 +47,7 @@ class Side:
         """Return all that can be asked of this store, in an order that the ports promise."""
         views = self.store.views
         transitions = await _all(views.transitions(TransitionFilter()))
-        notices = await self.store.outbox.pending(limit=10_000)
+        notices = await waiting(self.store, moments[-1])
         past = {
             (target, user, moment): await views.snapshot_at(target, user, moment)
             for target in (TARGET, OTHER_TARGET)

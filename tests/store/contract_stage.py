@@ -9,6 +9,7 @@ from uuid import UUID
 
 from monitor.core import judge
 from monitor.core.alerting import Policy, Severity
+from monitor.core.budget import Pace
 from monitor.core.judge import Cadence
 from monitor.core.model import Connection, Snapshot
 from monitor.ports import ListedUser, TransitionFilter
@@ -23,6 +24,8 @@ TARGET: Final = "acme_us"
 OTHER_TARGET: Final = "acme_eu"
 START: Final = datetime(2025, 3, 1, 12, 0, 0, 123457, tzinfo=UTC)
 LEASE: Final = timedelta(seconds=25)
+PACE: Final = Pace(rate=1e9)
+"""No limit at all."""
 CADENCE: Final = Cadence(interval=timedelta(minutes=15), gone_interval=timedelta(days=1))
 POLICY: Final = Policy(severities={"unknown": Severity.NONE, "provider_credential_error": Severity.CRITICAL})
 ANN, BOB, CID, DAN = (UUID(int=number) for number in range(1, 5))
@@ -53,6 +56,13 @@ def judged(claim: Claim, known: Known, *rows: Connection, now: datetime, complet
     return judge.seen(claim, known, snapshot(*rows, complete=complete), digest(*rows), POLICY, CADENCE, now)
 
 
+async def waiting(store: Store, now: datetime) -> list[Notice]:
+    """Return all notices that wait, and leave them waiting."""
+    notices = await store.outbox.claim(limit=10_000, now=now, lease=LEASE)
+    await store.outbox.release(notices)
+    return notices
+
+
 class Stage:
     """One store under a clock that moves a minute with every poll."""
 
@@ -72,8 +82,8 @@ class Stage:
 
     async def claim(self, limit: int = 100, *, target: str = TARGET) -> list[UUID]:
         """Claim users that are due, and return who they are."""
-        claims = await self.store.polls.claim(target, limit=limit, now=self.now, lease=LEASE)
-        return [each.user.user_id for each in claims]
+        claimed = await self.store.polls.claim(target, limit=limit, now=self.now, lease=LEASE, pace=PACE)
+        return [each.user.user_id for each in claimed.claims]
 
     async def take(self, user: UUID, *, target: str = TARGET) -> Claim:
         """Claim one user, whether due or not."""
@@ -152,4 +162,4 @@ class Stage:
 
     async def notices(self) -> list[Notice]:
         """Return all notices that wait."""
-        return await self.store.outbox.pending(limit=1_000)
+        return await waiting(self.store, self.now)

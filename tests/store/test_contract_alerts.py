@@ -6,7 +6,7 @@ from monitor.core.alerting import Severity
 from monitor.core.model import Intent
 from monitor.core.tally import Count, Key
 from monitor.core.wording import payload
-from tests.store.contract_stage import ANN, BOB, CID, TARGET, broken, connected
+from tests.store.contract_stage import ANN, BOB, CID, LEASE, TARGET, broken, connected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,9 +108,37 @@ async def test_the_oldest_notices_come_first_up_to_the_limit(stage: Stage) -> No
     await stage.register(ANN, BOB, CID)
     for user in (CID, ANN, BOB):
         await fire(stage, user)
-    some = await stage.store.outbox.pending(limit=2)
+    some = await stage.store.outbox.claim(limit=2, now=stage.now, lease=LEASE)
     assert [each.payload["user_id"] for each in some] == [str(CID), str(ANN)]
     assert await stage.store.outbox.undelivered() == 3
+
+
+async def test_a_notice_in_hand_is_not_handed_out_again(stage: Stage) -> None:
+    """Two replicas do not tell the same; after a lease the second one does."""
+    await stage.register(ANN, BOB)
+    await fire(stage, ANN)
+    await fire(stage, BOB)
+    outbox = stage.store.outbox
+    (first,) = await outbox.claim(limit=1, now=stage.now, lease=LEASE)
+    (second,) = await outbox.claim(limit=9, now=stage.now, lease=LEASE)
+    assert first.id != second.id
+    assert await outbox.claim(limit=9, now=stage.now, lease=LEASE) == []
+    again = await outbox.claim(limit=9, now=stage.now + LEASE, lease=LEASE)
+    assert [each.id for each in again] == sorted([first.id, second.id])
+
+
+async def test_only_who_has_a_notice_in_hand_gives_it_back(stage: Stage) -> None:
+    """A process that slept through its lease does not free what another one is telling."""
+    await stage.register(ANN)
+    await fire(stage, ANN)
+    outbox = stage.store.outbox
+    slept = await outbox.claim(limit=1, now=stage.now, lease=LEASE)
+    taken = await outbox.claim(limit=1, now=stage.later(minutes=1), lease=LEASE)
+    await outbox.release(slept)
+    assert await outbox.claim(limit=1, now=stage.now, lease=LEASE) == []
+    await outbox.release([])
+    await outbox.release(taken)
+    assert len(await outbox.claim(limit=1, now=stage.now, lease=LEASE)) == 1
 
 
 async def test_a_notice_that_was_written_does_not_wait(stage: Stage) -> None:
@@ -121,7 +149,7 @@ async def test_a_notice_that_was_written_does_not_wait(stage: Stage) -> None:
     first, second = await stage.notices()
     for _ in range(2):
         await stage.store.outbox.mark_written([first.id, 2**40], now=stage.now)
-    assert await stage.notices() == [second]
+    assert [each.id for each in await stage.notices()] == [second.id]
     assert await stage.store.outbox.undelivered() == 1
 
 

@@ -27,10 +27,13 @@ def sync(ctx: typer.Context, target: Target = None) -> None:
 async def _discover(config: "Config", target: str) -> "Discovery":
     from monitor.app.parts import junction  # noqa: PLC0415 - keeps the program's start quick
     from monitor.discovery import discover  # noqa: PLC0415 - keeps the program's start quick
+    from monitor.pacing import Pacer  # noqa: PLC0415 - keeps the program's start quick
 
+    settings = config.require_targets()[target]
     async with session.opened(config) as store:
-        client = junction(config, config.require_targets()[target])
+        client = junction(config, settings)
+        pacer = Pacer(target, rate=settings.max_requests_per_second, polls=store.polls, clock=session.clock)
         try:
-            return await discover(target, client, store.cohort, session.clock)
+            return await discover(target, client, store.cohort, session.clock, pacer.turn)
         finally:
             await client.aclose()

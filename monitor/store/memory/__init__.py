@@ -10,6 +10,7 @@ from monitor.store.memory.cohort import MemoryCohort
 from monitor.store.memory.outbox import MemoryOutbox
 from monitor.store.memory.polls import MemoryPolls
 from monitor.store.memory.tables import Tables
+from monitor.store.memory.upkeep import MemoryUpkeep
 from monitor.store.memory.views import MemoryViews
 
 __all__ = ["MemoryStore"]
@@ -24,6 +25,7 @@ class MemoryStore:
         self._polls = MemoryPolls(tables)
         self._outbox = MemoryOutbox(tables)
         self._cohort = MemoryCohort(tables)
+        self._upkeep = MemoryUpkeep(tables)
         self._views = MemoryViews(tables)
 
     @property
@@ -40,6 +42,11 @@ class MemoryStore:
     def cohort(self) -> MemoryCohort:
         """Who is watched."""
         return self._cohort
+
+    @property
+    def upkeep(self) -> MemoryUpkeep:
+        """What is done now and then by one for all."""
+        return self._upkeep
 
     @property
     def views(self) -> MemoryViews:

@@ -58,6 +58,7 @@ class Batch:
         tables.put(self._rows)
         for key, transition in self._transitions:
             tables.transitions.setdefault(transition.id, (key, transition))
+            tables.ordinals.setdefault(transition.id, tables.number())
         for key, data in self._notices:
             tables.tell(key, data)
         tables.counts.update(self._counts)

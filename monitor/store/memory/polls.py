@@ -6,10 +6,12 @@ import heapq
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from monitor.core.budget import NEW
 from monitor.core.cadence import next_due
 from monitor.core.judge import Claim, Known
 from monitor.core.model import UserState
 from monitor.core.tally import user_state
+from monitor.ports import Claimed, Granted
 from monitor.store.memory.batch import Batch
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
+    from monitor.core.budget import Pace
     from monitor.core.judge import Verdict
     from monitor.store.memory.tables import Row, Tables
 
@@ -27,10 +30,20 @@ class MemoryPolls:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def claim(self, target: str, *, limit: int, now: datetime, lease: timedelta) -> list[Claim]:
-        """Take up to ``limit`` active users that are due, oldest due first, under a lease."""
+    async def claim(self, target: str, *, limit: int, now: datetime, lease: timedelta, pace: Pace) -> Claimed:
+        """Take users that are due, oldest due first, under a lease, and debit the target's budget for them."""
+        budget = pace.applied(self._tables.budgets.get(target, NEW))
         due = (each for each in self._free(target, now) if each.next_poll_at <= now)
-        return self._lend(heapq.nsmallest(limit, due, key=_due), now + lease)
+        claims = self._lend(heapq.nsmallest(budget.allows(limit, now), due, key=_due), now + lease)
+        self._tables.budgets[target] = budget.spend(len(claims), now)
+        return Claimed(claims=claims, budget=self._tables.budgets[target])
+
+    async def spend(self, target: str, wanted: int, *, now: datetime, pace: Pace) -> Granted:
+        """Debit the target's budget for requests that are not polls of due users, as many as it allows."""
+        budget = pace.applied(self._tables.budgets.get(target, NEW))
+        allowed = budget.allows(wanted, now)
+        self._tables.budgets[target] = budget.spend(allowed, now)
+        return Granted(requests=allowed, budget=self._tables.budgets[target])
 
     async def claim_users(
         self, target: str, user_ids: Sequence[UUID], *, now: datetime, lease: timedelta

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from monitor.core.alerting import Alert
+    from monitor.core.budget import Budget
     from monitor.core.model import Connection, Transition, User
     from monitor.ports import PastSnapshot
 
@@ -75,6 +76,8 @@ class Waiting:
 
     key: int
     payload: Mapping[str, Any]
+    lease: int | None = None
+    leased_until: datetime | None = None
     written_at: datetime | None = None
 
 
@@ -86,8 +89,11 @@ class Tables:
         self.rows: dict[int, Row] = {}
         self.keys: dict[User, int] = {}
         self.transitions: dict[UUID, tuple[int, Transition]] = {}
+        self.ordinals: dict[UUID, int] = {}
         self.notices: dict[int, Waiting] = {}
         self.counts: Counter[tally.Key] = Counter()
+        self.budgets: dict[str, Budget] = {}
+        self.reported: dict[str, tuple[int | None, datetime]] = {}
         self._last = 0
 
     def number(self) -> int:

@@ -42,6 +42,14 @@ class MemoryViews:
             latest=max(seen, default=None),
         )
 
+    async def reported(self, *, since: datetime) -> Mapping[str, int]:
+        """Return the vendor's own total of errored connections, by target, where it was had since then."""
+        return {
+            target: errored
+            for target, (errored, at) in self._tables.reported.items()
+            if errored is not None and at >= since
+        }
+
     async def connections(
         self,
         *,

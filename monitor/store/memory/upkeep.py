@@ -1,0 +1,94 @@
+"""What is done now and then for all: turns at recurring jobs, and what these write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from monitor.core.diff import supersedes
+from monitor.ports import Pruned
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from monitor.core.model import Transition
+    from monitor.ports import Cursor
+    from monitor.store.memory.tables import Tables
+
+
+@dataclass(slots=True)
+class _Job:
+    lease: int | None = None
+    leased_until: datetime | None = None
+    ran_at: datetime | None = None
+
+
+class MemoryUpkeep:
+    """The upkeep of one store."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._jobs: dict[str, _Job] = {}
+
+    async def begin(self, job: str, *, every: timedelta, now: datetime, lease: timedelta) -> int | None:
+        """Take a job that nobody has in hand and that did not run for ``every``; return the lease, None without."""
+        row = self._jobs.setdefault(job, _Job())
+        free = row.leased_until is None or row.leased_until <= now
+        if not free or (row.ran_at is not None and row.ran_at > now - every):
+            return None
+        row.lease, row.leased_until = self._tables.number(), now + lease
+        return row.lease
+
+    async def renew(self, job: str, held: int, *, now: datetime, lease: timedelta) -> bool:
+        """Hold on to a job for longer; False where somebody else has taken it over."""
+        row = self._jobs[job]
+        if row.lease != held:
+            return False
+        row.leased_until = now + lease
+        return True
+
+    async def end(self, job: str, held: int, *, ran_at: datetime | None) -> None:
+        """Give a job back; ``ran_at`` is when it ran, None where it did not and is due as before."""
+        row = self._jobs[job]
+        if row.lease == held:
+            self._jobs[job] = _Job(ran_at=ran_at or row.ran_at)
+
+    async def keep_reported(self, target: str, errored: int | None, *, now: datetime) -> None:
+        """Keep the vendor's own total of errored connections, None where it could not be had."""
+        self._tables.reported[target] = (errored, now)
+
+    async def prune_snapshots(self, before: datetime, *, limit: int) -> int:
+        """Delete up to ``limit`` snapshots that ended before this time, the current ones never; return how many."""
+        rows = self._tables.rows.values()
+        past = [(each.last_observed_at, row.key, each) for row in rows for each in row.snapshots[:-1]]
+        doomed = sorted((each for each in past if each[0] < before), key=lambda each: each[:2])[:limit]
+        for _, key, snapshot in doomed:
+            row = self._tables.rows[key]
+            kept = tuple(each for each in row.snapshots if each is not snapshot)
+            self._tables.put([replace(row, snapshots=kept)])
+        return len(doomed)
+
+    async def prune_alerts(self, before: datetime, *, limit: int) -> int:
+        """Delete up to ``limit`` written notices; of alerts that resolved the twin keeps nothing."""
+        notices = self._tables.notices
+        old = [key for key, each in notices.items() if each.written_at is not None and each.written_at < before]
+        for key in old[:limit]:
+            del notices[key]
+        return len(old[:limit])
+
+    async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:
+        """Look at the next ``limit`` transitions before this time, and delete those that are not the last word."""
+        walk = [
+            ((each.observed_at, key, self._tables.ordinals[each.id]), key, each)
+            for key, each in self._tables.transitions.values()
+        ]
+        ahead = (each for each in walk if each[2].observed_at < before and (cursor is None or each[0] > cursor))
+        page = sorted(ahead, key=lambda each: each[0])[:limit]
+        old = [each.id for place, key, each in page if self._is_superseded(place, key, each, walk)]
+        for each_id in old:
+            del self._tables.transitions[each_id]
+        return Pruned(deleted=len(old), cursor=page[-1][0] if len(page) == limit else None)
+
+    @staticmethod
+    def _is_superseded(place: Cursor, key: int, each: Transition, walk: list[tuple[Cursor, int, Transition]]) -> bool:
+        return any(key == owner and other > place and supersedes(later, each) for other, owner, later in walk)

@@ -1,0 +1,117 @@
+"""What one replica does now and then for all: turns at recurring jobs, and what these write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, delete, exists, or_, select, tuple_, update
+
+from monitor.core.model import Kind
+from monitor.ports import Pruned
+from monitor.store import rows
+from monitor.store.counting import upsert
+from monitor.store.leases import FREE, free, lent
+from monitor.store.tables import alerts, jobs, outbox, snapshots, targets, transitions
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from sqlalchemy import Column, ColumnElement
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from monitor.ports import Cursor
+    from monitor.store.engine import Database
+
+
+class SqlUpkeep:
+    """The upkeep in SQL. Pruning goes by index and in small transactions, so that no lock is held for long."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, job: str, *, every: timedelta, now: datetime, lease: timedelta) -> int | None:
+        """Take a job that nobody has in hand and that did not run for ``every``; return the lease, None without."""
+        due = or_(jobs.c.ran_at.is_(None), jobs.c.ran_at <= now - every)
+        taken = update(jobs).where(jobs.c.name == job, due, free(jobs, now)).values(lent(now, lease))
+        new = upsert(jobs, self._database.dialect).values(name=job).on_conflict_do_nothing()
+        async with self._database.writing() as connection:
+            await connection.execute(new)
+            held: int | None = (await connection.execute(taken.returning(jobs.c.lease))).scalar()
+            return held
+
+    async def renew(self, job: str, held: int, *, now: datetime, lease: timedelta) -> bool:
+        """Hold on to a job for longer; False where somebody else has taken it over."""
+        longer = update(jobs).where(jobs.c.name == job, jobs.c.lease == held).values(leased_until=now + lease)
+        async with self._database.writing() as connection:
+            return bool((await connection.execute(longer)).rowcount)
+
+    async def end(self, job: str, held: int, *, ran_at: datetime | None) -> None:
+        """Give a job back; ``ran_at`` is when it ran, None where it did not and is due as before."""
+        ran = {} if ran_at is None else {"ran_at": ran_at}
+        ended = update(jobs).where(jobs.c.name == job, jobs.c.lease == held).values(FREE | ran)
+        async with self._database.writing() as connection:
+            await connection.execute(ended)
+
+    async def keep_reported(self, target: str, errored: int | None, *, now: datetime) -> None:
+        """Keep the vendor's own total of errored connections, None where it could not be had."""
+        kept = update(targets).where(targets.c.name == target)
+        async with self._database.writing() as connection:
+            await connection.execute(kept.values(reported_errored=errored, reported_at=now))
+
+    async def prune_snapshots(self, before: datetime, *, limit: int) -> int:
+        """Delete up to ``limit`` snapshots that ended before this time, the current ones never; return how many."""
+        return await self._prune(snapshots.c.id, snapshots.c.last_observed_at, before, limit)
+
+    async def prune_alerts(self, before: datetime, *, limit: int) -> int:
+        """Delete up to ``limit`` alerts that resolved before this time and as many written notices; return how many."""
+        resolved = alerts.c.state == "resolved"
+        ended = await self._prune(alerts.c.id, alerts.c.resolved_at, before, limit, resolved)
+        return ended + await self._prune(outbox.c.id, outbox.c.written_at, before, limit)
+
+    async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:
+        """Look at the next ``limit`` transitions before this time, and delete those that are not the last word."""
+        place = (_EACH.c.observed_at, _EACH.c.member, _EACH.c.ordinal)
+        page = select(_EACH.c.id, *place, _SUPERSEDED.label("superseded")).where(_EACH.c.observed_at < before)
+        if cursor is not None:
+            page = page.where(tuple_(*place) > cursor)
+        async with self._database.writing() as connection:
+            found = (await connection.execute(page.order_by(*place).limit(limit))).all()
+            old = [each.id for each in found if each.superseded]
+            await self._delete(connection, transitions.c.id, old)
+        last = found[-1] if len(found) == limit else None
+        return Pruned(deleted=len(old), cursor=last and (last.observed_at, last.member, last.ordinal))
+
+    async def _prune(
+        self, key: Column[Any], ended: Column[Any], before: datetime, limit: int, *conditions: ColumnElement[bool]
+    ) -> int:
+        past = select(key).where(ended < before, *conditions).order_by(ended).limit(limit)
+        async with self._database.writing() as connection:
+            found = (await connection.execute(past.with_for_update(skip_locked=True))).scalars().all()
+            await self._delete(connection, key, found)
+        return len(found)
+
+    async def _delete(self, connection: AsyncConnection, key: Column[Any], found: Any) -> None:
+        if found:
+            await connection.execute(delete(key.table).where(rows.among(key, found, self._database.dialect)))
+
+
+_EACH: Final = transitions.alias("each")
+_LATER: Final = transitions.alias("later")
+_SAME_PROVIDER: Final = and_(
+    _LATER.c.provider == _EACH.c.provider,
+    or_(
+        _LATER.c.kind == Kind.DISAPPEARED,
+        and_(_LATER.c.resource.is_(None), _EACH.c.resource.is_(None)),
+        _LATER.c.resource == _EACH.c.resource,
+    ),
+)
+_SUPERSEDED: Final = exists().where(
+    _LATER.c.member == _EACH.c.member,
+    tuple_(_LATER.c.observed_at, _LATER.c.ordinal) > tuple_(_EACH.c.observed_at, _EACH.c.ordinal),
+    or_(
+        _LATER.c.kind == Kind.USER_GONE,
+        and_(_LATER.c.provider.is_(None), _EACH.c.provider.is_(None)),
+        _SAME_PROVIDER,
+    ),
+)
+"""A later transition says all that this one does: of the same connection or resource, or the end of its row or user."""

@@ -1,0 +1,102 @@
+"""Recurring jobs that run on one replica at a time: whoever gets the lease takes the turn.
+
+1. A tick tries to take the job; it is had by nobody else and did not run for its interval.
+2. While the job runs its lease is renewed; if somebody else took it over meanwhile, it is cancelled here.
+3. At the end the time of the run is stored, so that a restart of the daemon is no reason to run it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from monitor import events
+from monitor.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+    from monitor.availability import Availability
+    from monitor.ports import Upkeep
+
+LEASE: Final = timedelta(seconds=60)
+RETRY: Final = timedelta(minutes=5)
+"""A job that could not do its work is tried again after this, or after its interval where that is shorter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """``work`` returns whether it did what it is for."""
+
+    name: str
+    every: timedelta
+    work: Callable[[], Awaitable[bool]]
+
+
+class Turns:
+    """Runs jobs in turn with the other replicas, and owns what runs here."""
+
+    def __init__(
+        self,
+        upkeep: Upkeep,
+        *,
+        availability: Availability,
+        log: FilteringBoundLogger,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._upkeep = upkeep
+        self._availability = availability
+        self._log = log
+        self._clock = clock
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def tick(self, job: Job) -> None:
+        """Take the job where it is due and nobody has it in hand."""
+        if job.name not in self._running:
+            task = asyncio.create_task(self._take(job), name=job.name)
+            self._running[job.name] = task
+            task.add_done_callback(lambda _: self._running.pop(job.name))
+
+    async def stop(self) -> None:
+        """Cancel what runs and give it back; it is due as before."""
+        running = list(self._running.values())
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _take(self, job: Job) -> None:
+        try:
+            held = await self._upkeep.begin(job.name, every=job.every, now=self._clock(), lease=LEASE)
+            self._availability.answered(job.name)
+            if held is not None:
+                await self._run(job, held)
+        except StoreUnavailable as error:
+            self._availability.lost(job.name, error)
+        except Exception:  # noqa: BLE001 - the job's border: the next tick tries again
+            self._log.exception(events.JOB_CRASHED, job=job.name)
+
+    async def _run(self, job: Job, held: int) -> None:
+        began, ran_at = self._clock(), None
+        keeping = asyncio.create_task(self._keep(job, held, asyncio.current_task()))
+        try:
+            done = await job.work()
+            ran_at = began if done else began - job.every + min(job.every, RETRY)
+        finally:
+            keeping.cancel()
+            await self._upkeep.end(job.name, held, ran_at=ran_at)
+
+    async def _keep(self, job: Job, held: int, task: asyncio.Task[None] | None) -> None:
+        ours = True
+        while ours:
+            await asyncio.sleep(LEASE.total_seconds() / 3)
+            try:
+                ours = await self._upkeep.renew(job.name, held, now=self._clock(), lease=LEASE)
+            except StoreUnavailable as error:
+                self._availability.lost(job.name, error)
+        if task is not None:
+            task.cancel()
