@@ -148,3 +148,14 @@ def test_a_user_of_several_targets_must_be_told_apart(run: Run, place: Path) -> 
     assert result.exit_code == 2
     assert result.stderr.endswith("name one: --target acme|beta\n")
     assert len(_records(run, "history", str(USER), "--target", "acme")) == 3
+
+
+def test_status_says_where_the_rate_cannot_hold_the_interval(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line for a person, and in figures for a script."""
+    monkeypatch.setenv("MONITOR_TARGETS__ACME__MAX_REQUESTS_PER_SECOND", "0.001")
+    assert run("status").stderr.splitlines() == [
+        "monitor: acme: 2 users every 15m need 0.002222 requests a second, max_requests_per_second is 0.001; "
+        "everyone is polled every 2025s instead"
+    ]
+    users = _records(run, "status")[0]
+    assert (users["needed_requests_per_second"], users["max_requests_per_second"]) == (0.002, 0.001)

@@ -206,3 +206,70 @@ async def test_polling_by_hand_returns_who_could_not_be_had() -> None:
         await rig.poller.settled()
     assert left == {user(77)}
     assert rig.junction.asked == {users[0]: 2, users[1]: 2}
+
+
+async def test_a_time_to_wait_is_honoured_by_what_was_claimed_before_it() -> None:
+    """Claimed users that still wait for a slot are given back, and nobody is asked before the time has passed."""
+    answer = Answer(outcome=Outcome.THROTTLED, code="429", retry_after=timedelta(seconds=60))
+    rig = Rig(junction=FakeJunction(script=lambda _: answer, latency=0.05), concurrency=2)
+    await rig.register(50)
+    async with rig.running():
+        await rig.until(lambda: len(rig.verdicts) >= 2)
+        await rig.until(lambda: rig.poller.in_hand == 0)
+        await asyncio.sleep(0.2)
+    assert rig.junction.asked.total() <= 2 * rig.concurrency
+
+
+async def test_what_one_replica_learns_of_a_target_stops_the_other() -> None:
+    """Two pollers on one store: one meets the revoked key, the other one asks nothing and tells nothing."""
+    first = Rig(junction=FakeJunction(script=lambda _: REJECTED))
+    second = Rig(store=first.store)
+    await first.register(20)
+    async with first.running():
+        await first.until(lambda: first.target.health.rejected is not None)
+        await asyncio.sleep(0.1)
+    second.target._lessons.clear()  # it runs for longer already
+    async with second.running():
+        await asyncio.sleep(0.3)
+    assert second.junction.asked.total() == 0
+    assert second.metrics.of("target_up")[-1] == (TARGET, False)
+    assert "target.rejected" not in second.events()
+
+
+async def test_a_new_process_probes_a_rejected_target_at_once() -> None:
+    """It may have been started with a new key; its success lets everybody go on."""
+    first = Rig(junction=FakeJunction(script=lambda _: REJECTED))
+    await first.register(20)
+    async with first.running():
+        await first.until(lambda: first.target.health.rejected is not None)
+        await asyncio.sleep(0.1)
+    restarted = Rig(store=first.store)
+    async with restarted.running():
+        await restarted.until(lambda: restarted.junction.asked.total() >= 1)
+        await restarted.until(lambda: restarted.target.health.rejected is None)
+
+
+async def test_a_cohort_that_the_rate_cannot_hold_gets_a_longer_interval() -> None:
+    """Everybody the same one, said once; it comes back when the cohort fits again."""
+    rig = Rig(rate=1, interval=timedelta(minutes=15))
+    assert not rig.target.size_up(900)
+    assert not rig.target.size_up(2000)
+    assert rig.target.cadence.interval == timedelta(minutes=15) * 9 / 4
+    assert not rig.target.size_up(2000)
+    assert rig.target.size_up(900)
+    assert rig.target.cadence.interval == timedelta(minutes=15)
+    assert rig.events() == ["target.overcommitted", "target.keeps_up"]
+
+
+async def test_what_is_given_back_may_be_used_again() -> None:
+    """Users that somebody else has in hand cost this target nothing."""
+    rig = Rig(rate=10)
+    users = await rig.register(10)
+    await rig.store.polls.claim_users(TARGET, users[:8], now=rig.now(), lease=timedelta(seconds=60))
+    async with rig.running():
+        await rig.until(lambda: rig.junction.asked.total() == 2)
+    assert await rig.poller.run_once(rig.target, []) == frozenset()
+    before = len(rig.target.pace().lessons)
+    rig.target.give_back(0)
+    rig.target.give_back(8)
+    assert len(rig.target.pace().lessons) == before + 1
