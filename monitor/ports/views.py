@@ -89,7 +89,7 @@ class Views(Protocol):
         status: str | None = None,
         user_id: UUID | None = None,
     ) -> AsyncIterator[ConnectionView]:
-        """Yield current connections of users that are not removed, ordered by target, user and provider."""
+        """Yield current connections of users that are not removed, by target, as users were registered, by provider."""
         ...
 
     def transitions(self, wanted: TransitionFilter) -> AsyncIterator[Transition]:

@@ -33,11 +33,10 @@ class SqlOutbox:
             .order_by(outbox.c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
-            .cte("waiting")
         )
         taken = (
             update(outbox)
-            .where(outbox.c.id.in_(select(waiting.c.id)))
+            .where(rows.once(outbox.c.id, waiting, self._database.dialect))
             .values(lent(now, lease))
             .returning(outbox.c.id, outbox.c.lease, outbox.c.payload)
         )

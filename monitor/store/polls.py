@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from monitor.store.engine import Database
     from monitor.store.rows import Record
 
-PAGE: Final = 5000
+PAGE: Final = 1000
 CLAIMED: Final = (
     users.c.id,
     users.c.user_id,
@@ -181,7 +181,7 @@ class SqlPolls:
             .cte("due")
         )
         taken = update(users).where(users.c.id.in_(select(due.c.id))).values(lent(now, lease)).returning(*CLAIMED)
-        found = await self._rows(connection, taken)
+        found = await self._rows(connection, taken.returning(*CLAIMED))
         return [_claim(target, each) for each in sorted(found, key=lambda row: (row.next_poll_at, row.id))]
 
     def _among(self, column: Any, values: Sequence[Any]) -> ColumnElement[bool]:

@@ -16,7 +16,7 @@ from monitor.core.model import Connection, Kind, Transition
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sqlalchemy import Column, ColumnElement, Dialect
+    from sqlalchemy import Column, ColumnElement, Dialect, Select
 
     from monitor.core.alerting import Decision
 
@@ -32,6 +32,14 @@ def among(column: Column[Any], values: Collection[Any], dialect: Dialect) -> Col
         return column.in_(select(func.json_each(named).table_valued("value").c.value))
     kind = Uuid() if isinstance(column.type, Uuid) else BigInteger()
     return column == any_(cast(bindparam(None, list(values), type_=ARRAY(kind)), ARRAY(kind)))
+
+
+def once(column: Column[Any], found: Select[Any], dialect: Dialect) -> ColumnElement[bool]:
+    """Return the condition that ``column`` is one of what ``found`` selects, which is run once and looked up by index.
+
+    A plain subquery may become a join, which reads the table through, or be run again, which locks more than its limit.
+    """
+    return column.in_(found) if dialect.name == "sqlite" else column == any_(func.array(found.scalar_subquery()))
 
 
 def connection_row(connection: Connection) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class SqlViews:
         status: str | None = None,
         user_id: UUID | None = None,
     ) -> AsyncIterator[ConnectionView]:
-        """Yield current connections of users that are not removed, ordered by target, user and provider."""
+        """Yield current connections of users that are not removed, by target, as users were registered, by provider."""
         asked = _CONNECTIONS
         given = {connections.c.provider: provider, connections.c.status: status, users.c.user_id: user_id}
         for column, value in given.items():
@@ -92,7 +92,7 @@ class SqlViews:
                 asked = asked.where(column == value)
         async for target_id in self._pages.target_ids(target):
             ours = asked.where(users.c.target_id == target_id)
-            async for row in self._pages.of(ours, (users.c.user_id, connections.c.provider)):
+            async for row in self._pages.of(ours, (connections.c.member, connections.c.provider)):
                 yield ConnectionView(
                     target=row.target,
                     user_id=row.user_id,

@@ -154,8 +154,10 @@ def test_status_says_where_the_rate_cannot_hold_the_interval(run: Run, monkeypat
     """In one line for a person, and in figures for a script."""
     monkeypatch.setenv("MONITOR_TARGETS__ACME__MAX_REQUESTS_PER_SECOND", "0.001")
     assert run("status").stderr.splitlines() == [
-        "monitor: acme: 2 users every 15m need 0.002222 requests a second, max_requests_per_second is 0.001; "
-        "everyone is polled every 2025s instead"
+        (
+            "monitor: acme: 2 users every 15m need 0.002222 requests a second, max_requests_per_second is 0.001; "
+            "everyone is polled every 2025s instead"
+        )
     ]
     users = _records(run, "status")[0]
     assert (users["needed_requests_per_second"], users["max_requests_per_second"]) == (0.002, 0.001)

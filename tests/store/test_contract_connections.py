@@ -100,14 +100,16 @@ async def test_connections_can_be_asked_for_by_each_of_their_words(stage: Stage)
     assert await found(status="paused") == []
 
 
-async def test_connections_come_by_target_user_and_provider(stage: Stage) -> None:
+async def test_connections_come_as_users_were_registered_and_by_provider(stage: Stage) -> None:
     """Names are ordered by their characters, whatever language the database speaks."""
-    await stage.register(BOB, ANN)
+    await stage.register(BOB)
+    await stage.register(CID, ANN)
     names = ("b_c", "B", "a", "bC", "Zeta", "émile", "_x")
     await stage.see(BOB, *(connected(each) for each in names))
     await stage.see(ANN, connected("z"))
+    await stage.see(CID, connected("z"))
     found = [(each.user_id, each.connection.provider) for each in await stage.connections()]
-    assert found == [(ANN, "z"), *((BOB, each) for each in sorted(names))]
+    assert found == [*((BOB, each) for each in sorted(names)), (ANN, "z"), (CID, "z")]
 
 
 async def test_every_word_of_a_connection_is_kept(stage: Stage) -> None:

@@ -35,7 +35,7 @@ class MemoryCohort:
     async def register(self, target: str, users: Iterable[ListedUser], *, now: datetime, revive: bool) -> Registered:
         """Register users; new ones and those that are back are due at once."""
         came: Counter[str] = Counter()
-        for each in list(users):
+        for each in sorted(users, key=lambda listed: listed.user_id):
             user = User(target=target, user_id=each.user_id)
             row = self._tables.rows.get(self._tables.keys.get(user, 0))
             client_user_id = storable(each.client_user_id)

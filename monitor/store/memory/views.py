@@ -58,8 +58,8 @@ class MemoryViews:
         status: str | None = None,
         user_id: UUID | None = None,
     ) -> AsyncIterator[ConnectionView]:
-        """Yield current connections of users that are not removed, ordered by target, user and provider."""
-        for row in sorted(self._tables.rows.values(), key=lambda each: (each.user.target, each.user.user_id)):
+        """Yield current connections of users that are not removed, by target, as users were registered, by provider."""
+        for row in sorted(self._tables.rows.values(), key=lambda each: (each.user.target, each.key)):
             wanted = target in (None, row.user.target) and user_id in (None, row.user.user_id)
             if row.intent is Intent.REMOVED or not wanted:
                 continue
