@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 import httpx
 
+from monitor.junction.connection import TooLarge
+from monitor.junction.request import Got
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
@@ -44,7 +47,8 @@ def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
 
 def _declared(response: httpx.Response) -> tuple[bytes, bytes]:
     length = encoding = b""
-    for name, value in response.headers.raw:  # once through; a look-up by name decodes all of them each time
+    raw = response.raw if isinstance(response, Got) else response.headers.raw
+    for name, value in raw:  # once through; a look-up by name decodes all of them each time
         lowered = name.lower()
         if lowered == b"content-length":
             length = value
@@ -62,8 +66,8 @@ async def _bounded(stream: AsyncIterable[bytes], limit: int) -> bytes:
             if size > limit:
                 raise _too_large(limit)
             chunks.append(chunk)
-    except httpx.RemoteProtocolError as fault:
-        raise Unreadable("the body was cut off") from fault
+    except (httpx.RemoteProtocolError, TooLarge) as fault:
+        raise Unreadable(str(fault)) from fault
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from datetime import UTC, datetime
+from random import getrandbits
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -14,8 +14,8 @@ from monitor import __version__
 from monitor.core.model import Outcome
 from monitor.junction import listing, meaning, wire
 from monitor.junction.body import Unreadable, give_back, read_body
-from monitor.junction.request import Get
-from monitor.junction.transport import AiohttpTransport
+from monitor.junction.request import Get, Origin
+from monitor.junction.transport import HttpTransport
 from monitor.ports import Answer
 
 if TYPE_CHECKING:
@@ -61,16 +61,18 @@ class JunctionClient:
             transport: what requests go through instead of the network.
             user_agent: what we call ourselves.
         """
-        self._base_url = base_url.rstrip("/")
+        base = httpx.URL(base_url)
+        self._origin = Origin.of(base)
+        self._prefix = base.raw_path.decode().rstrip("/")
         self._api_key = api_key
         self._timeout = timeout.total_seconds()
         self._max_body_bytes = max_body_bytes
         self._external_user_id = external_user_id
-        self._transport = transport or AiohttpTransport(concurrency=concurrency)
+        self._transport = transport or HttpTransport(concurrency=concurrency, max_body_bytes=max_body_bytes)
         self._user_agent = user_agent
 
     def __repr__(self) -> str:
-        return f"JunctionClient(host={httpx.URL(self._base_url).host!r}, api_key='***')"
+        return f"JunctionClient(host={self._origin.host!r}, api_key='***')"
 
     async def connections(self, user_id: UUID) -> Answer:
         """Ask for one user's connections."""
@@ -101,8 +103,8 @@ class JunctionClient:
         key = self._api_key()
         if not (key.isascii() and key.isprintable() and key.strip()):
             return Answer(outcome=Outcome.REJECTED, code="connect", detail="the API key cannot be sent in a header")
-        trace = os.urandom(24).hex()
-        answer = await self._ask(Get(self._base_url + path, self._headers(key, trace)), key)
+        trace = f"{getrandbits(192):048x}"
+        answer = await self._ask(Get(self._origin, self._prefix + path, self._headers(key, trace)), key)
         return _traced(answer, trace[:32]) if answer.outcome in TRACED else answer
 
     def _headers(self, key: str, trace: str) -> dict[str, str]:

@@ -1,155 +1,143 @@
-"""The wire under the client: aiohttp's connections behind the transport interface of httpx.
+"""The wire under the client: connections that are kept alive, behind the transport interface of httpx.
 
-httpx's own pool costs time that grows with its size; of the other ways to send one request through httpx's interface
-this is the fastest that was measured.
+httpx's own pool costs time that grows with its size, and other clients cost more than all the rest of a poll. So the
+connections are our own and little else is: llhttp parses (``httptools``), ``aiohappyeyeballs`` connects, the loop does
+TLS.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from typing import TYPE_CHECKING, Any, Final
+from socket import SOCK_STREAM
+from typing import TYPE_CHECKING, Final
 
-import aiohttp
 import httpx
+from aiohappyeyeballs import start_connection
 
-from monitor.junction.request import Get
+from monitor.junction.connection import Connection
+from monitor.junction.request import Got, as_get
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from monitor.junction.request import Origin
 
 KEEP_ALIVE_SECONDS: Final = 15.0
 """Shorter than any load balancer's, so that it is we who close an idle connection."""
-DNS_CACHE_SECONDS: Final = 60
-NO_LIMIT: Final = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-"""The client has one deadline of its own."""
-# uvloop raises RuntimeError where asyncio raises OSError: writing to a connection that has just been closed.
-BROKEN: Final = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
+NEXT_ADDRESS_AFTER: Final = 0.25
+"""Seconds after which the next address of a host is tried beside the one before."""
 
 
-class AiohttpTransport(httpx.AsyncBaseTransport):
+class HttpTransport(httpx.AsyncBaseTransport):
     """At most ``concurrency`` connections, kept alive, TLS 1.2 or later, certificates verified.
 
     Nothing comes from the environment but ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` (a private authority): proxies and
-    netrc are ignored. Every request is sent once. Bodies come as they were sent, not decompressed.
+    netrc are ignored. Every request is sent once. Of a body at most ``max_body_bytes`` are read, not decompressed.
     """
 
-    def __init__(self, *, concurrency: int) -> None:
-        self._concurrency = concurrency
-        self._session: aiohttp.ClientSession | None = None
+    def __init__(self, *, concurrency: int, max_body_bytes: int) -> None:
+        self._slots = asyncio.Semaphore(concurrency)
+        self._max_body_bytes = max_body_bytes
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._busy: dict[Connection, Origin] = {}
+        self._tls: ssl.SSLContext | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send ``request``, which has no body, and return the response as soon as its head is there.
+        """Send ``request``, a GET, and return a 200 when it is whole, and any other response when its head is there.
 
         Raises:
             httpx.TransportError: no head came; an :class:`ssl.SSLError` among the causes where TLS is at fault.
         """
-        session = self._opened()
-        address, fields = _address(request)
+        get = as_get(request)
+        await self._slots.acquire()
+        connection = await self._had(get.origin)
+        exchange = connection.ask(get.encoded)
         try:
-            response = await session.request(request.method, address, headers=fields, allow_redirects=False)
-        except BROKEN as fault:
-            raise httpx.ConnectError(_described(fault)) from fault
-        return httpx.Response(response.status, headers=response.raw_headers, stream=Body(response), request=request)
+            await exchange.head
+        except asyncio.CancelledError:
+            connection.close()
+            raise
+        return Got(exchange.status, exchange.headers, exchange)
 
     async def aclose(self) -> None:
         """Close every connection; a later request fails as if nobody answered."""
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for connection in [*self._busy, *(each for idle in self._idle.values() for each in idle)]:
+            connection.close()
+        self._idle.clear()
 
-    def _opened(self) -> aiohttp.ClientSession:
+    async def _had(self, origin: Origin) -> Connection:
+        """Return a connection that is nobody else's, with the slot that it takes."""
+        try:
+            self._refuse_when_closed()
+            connection = self._reused(origin) or await self._connected(origin)
+        except BaseException:
+            self._slots.release()
+            raise
+        self._busy[connection] = origin
+        return connection
+
+    def _reused(self, origin: Origin) -> Connection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()  # the one used last: the others may come of age
+            if connection.is_open:
+                return connection
+        return None
+
+    async def _connected(self, origin: Origin) -> Connection:
+        loop, host = asyncio.get_running_loop(), origin.host.strip("[]")
+        tls = self._context() if origin.scheme == "https" else None
+        try:
+            found = await loop.getaddrinfo(host, origin.port, type=SOCK_STREAM)
+            _, connection = await loop.create_connection(
+                lambda: Connection(self._max_body_bytes, self._settled),
+                sock=await start_connection(found, happy_eyeballs_delay=NEXT_ADDRESS_AFTER),
+                ssl=tls,
+                server_hostname=host if tls else None,
+            )
+        except (OSError, ValueError) as fault:  # ValueError: a host name that is none
+            raise httpx.ConnectError(str(fault) or type(fault).__name__) from fault
+        if self._closed:
+            connection.close()
+        self._refuse_when_closed()
+        return connection
+
+    def _refuse_when_closed(self) -> None:
         if self._closed:
             raise httpx.ConnectError("the client is closed")
-        if self._session is None:  # a session is bound to the loop that runs when it is made
-            self._session = _session(self._concurrency)
-        return self._session
 
+    def _settled(self, connection: Connection, reusable: bool) -> None:
+        """Take back a connection whose exchange has ended, or forget one that ended while it was idle."""
+        origin = self._busy.pop(connection, None)
+        if origin is None:
+            return
+        self._slots.release()
+        if reusable and not self._closed:
+            connection.idle_since = asyncio.get_running_loop().time()
+            self._idle.setdefault(origin, []).append(connection)
+            self._sweep_later()
 
-class Body(httpx.AsyncByteStream):
-    """The bytes of one response; a body that is not read to its end takes its connection with it."""
+    def _sweep_later(self) -> None:
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(KEEP_ALIVE_SECONDS / 3, self._sweep)
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
+    def _sweep(self) -> None:
+        """Close what was idle for long, and forget what the other side has closed."""
+        self._sweeping, since = None, asyncio.get_running_loop().time() - KEEP_ALIVE_SECONDS
+        for origin, idle in self._idle.items():
+            for each in idle:
+                if each.idle_since < since:
+                    each.close()
+            self._idle[origin] = [each for each in idle if each.is_open]
+        if any(self._idle.values()):
+            self._sweep_later()
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """Read on; no generator, for the loop keeps a register of those."""
-        return self
-
-    async def __anext__(self) -> bytes:
-        """Return what has come.
-
-        Raises:
-            httpx.RemoteProtocolError: the other side ended the body before its end.
-            httpx.ReadError: the connection broke.
-        """
-        try:
-            chunk = await self._response.content.readany()
-        except aiohttp.ClientPayloadError as fault:
-            if self._reset():
-                raise httpx.ReadError("the connection broke in the middle of the body") from fault
-            raise httpx.RemoteProtocolError("the body was cut off") from fault
-        except BROKEN as fault:
-            raise httpx.ReadError(_described(fault)) from fault
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk
-
-    async def aclose(self) -> None:
-        """Close the connection, unless the body was read to its end and it is free for the next request already."""
-        self._response.close()
-
-    def _reset(self) -> bool:
-        connection = self._response.connection
-        protocol = connection.protocol if connection is not None else None
-        return protocol is not None and isinstance(protocol.exception(), OSError)
-
-
-class Unanswered(aiohttp.ClientError):
-    """A connection broke before an answer came."""
-
-
-async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a request again by raising what it does not know."""
-    try:
-        return await send(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as fault:
-        raise Unanswered("the connection broke before an answer came") from fault
-
-
-def _address(request: httpx.Request) -> tuple[str, Any]:
-    if isinstance(request, Get):
-        return request.address, request.fields
-    return str(request.url), request.headers.multi_items()
-
-
-def _session(concurrency: int) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
-        limit=concurrency,
-        ttl_dns_cache=DNS_CACHE_SECONDS,
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
-        ssl=_verifying(),
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=NO_LIMIT,
-        auto_decompress=False,
-        trust_env=False,
-        skip_auto_headers=("accept", "accept-encoding", "user-agent"),
-        middlewares=(_once,),
-    )
-
-
-def _verifying() -> ssl.SSLContext:
-    context = httpx.create_ssl_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def _described(fault: Exception) -> str:
-    if isinstance(fault, aiohttp.ClientResponseError):  # its own text may repeat what was received, or sent
-        return "the answer is not HTTP"
-    return str(fault) or type(fault).__name__
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = httpx.create_ssl_context()
+            self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        return self._tls

@@ -5,25 +5,21 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
-import ssl
 import time
 import tracemalloc
 from datetime import timedelta
-from typing import TYPE_CHECKING, cast
-from unittest.mock import Mock
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from monitor.core.model import Outcome
-from monitor.junction.transport import AiohttpTransport, Body
+from monitor.junction.transport import HttpTransport
 from tests.junction.answers import RESPONSE_EXAMPLE
 from tests.junction.clients import KEY, LIMIT, USER, client
 from tests.junction.raw_server import ok, reset, saying, serving
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from tests.junction.raw_server import RawServer, Say
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -60,20 +56,6 @@ async def test_an_error_leaves_its_connection_in_use() -> None:
     assert (outcomes, server.accepted) == ({Outcome.GONE}, 1)
 
 
-async def test_a_fault_of_tls_in_the_middle_of_the_body_is_told_apart() -> None:
-    """What aiohttp raises while a body is read keeps its cause."""
-
-    class Broken:
-        content = Mock(readany=Mock(side_effect=ssl.SSLError("bad record mac")))
-        close = Mock()
-
-    stream = Body(cast("aiohttp.ClientResponse", Broken()))
-    async with client(transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=stream))) as junction:
-        answer = await junction.connections(USER)
-    assert (answer.outcome, answer.code) == (Outcome.UNAVAILABLE, "tls")
-    assert Broken.close.called
-
-
 async def test_no_more_connections_than_allowed() -> None:
     """Requests beyond `concurrency` wait for a free connection."""
     async with serving(saying(ok(b"{}"))) as server, client(server.url, concurrency=3) as junction:
@@ -83,7 +65,7 @@ async def test_no_more_connections_than_allowed() -> None:
 
 
 async def test_the_head_that_is_sent() -> None:
-    """On the wire there is one host, the key, and nothing that aiohttp would add."""
+    """On the wire there is one host, the key, and nothing else."""
     async with serving(saying(ok(b"{}"))) as server:
         await _ask(server)
     lines = server.heads[0].decode().strip().split("\r\n")
@@ -359,7 +341,7 @@ async def test_a_closed_client_asks_nobody() -> None:
 
 async def test_the_transport_is_one_of_httpx() -> None:
     """It also carries the requests of httpx's own client."""
-    transport = AiohttpTransport(concurrency=1)
+    transport = HttpTransport(concurrency=1, max_body_bytes=LIMIT)
     async with serving(saying(ok(b"[]"))) as server, httpx.AsyncClient(transport=transport) as other:
         response = await other.get(f"{server.url}/x?y=1", headers={"a": "b"})
     assert (response.json(), server.heads[0].split(b"\r\n")[0]) == ([], b"GET /x?y=1 HTTP/1.1")
