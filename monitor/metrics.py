@@ -33,6 +33,8 @@ class ProgrammeMetrics:
 
     def __init__(self, registry: CollectorRegistry, *, targets: Sequence[str], revision: str = "unknown") -> None:
         self.registry = registry
+        self._children: dict[tuple[str, Outcome], tuple[Counter, Histogram, Histogram]] = {}
+        self._codes: dict[tuple[str, str], Counter] = {}
         target = ("target",)
         self._polls = Counter(
             "junction_monitor_polls_total", "Polls by outcome.", ("target", "outcome"), registry=registry
@@ -132,19 +134,26 @@ class ProgrammeMetrics:
         for each_outcome in DELIVERY_OUTCOMES:
             self._deliveries.labels("log", each_outcome)
 
-    def _poll_children(self, target: str) -> tuple[Histogram, Histogram]:
-        return self._duration.labels(target), self._lag.labels(target)
-
     def polled(self, target: str, outcome: Outcome, duration_seconds: float, lag_seconds: float) -> None:
         """One poll ended."""
-        self._polls.labels(target, outcome.value).inc()
-        duration, lag = self._poll_children(target)
+        children = self._children.get((target, outcome))  # looked up once, not at every poll
+        if children is None:
+            polls = self._polls.labels(target, outcome.value)
+            children = self._children[target, outcome] = (polls, *self._poll_children(target))
+        polls, duration, lag = children
+        polls.inc()
         duration.observe(duration_seconds)
         lag.observe(lag_seconds)
 
+    def _poll_children(self, target: str) -> tuple[Histogram, Histogram]:
+        return self._duration.labels(target), self._lag.labels(target)
+
     def requested(self, target: str, code: str) -> None:
         """One request was answered, or failed, with this code."""
-        self._requests.labels(target, code).inc()
+        counter = self._codes.get((target, code))
+        if counter is None:
+            counter = self._codes[target, code] = self._requests.labels(target, code)
+        counter.inc()
 
     def malformed_rows(self, target: str, count: int) -> None:
         """Rows of an answer could not be read."""

@@ -46,6 +46,7 @@ class Server:
             uvicorn.Config(
                 self._app,
                 interface="asgi3",
+                http="h11",  # the only one of uvicorn's that bounds a request's head
                 log_config=None,
                 access_log=False,
                 lifespan="off",

@@ -85,7 +85,8 @@ class Health:
             answered: whether any HTTP answer came.
             known_gone: whether the user was already declared gone; its 404 is no news.
         """
-        health = replace(self, unanswered=0 if answered else self.unanswered + 1)
+        unanswered = 0 if answered else self.unanswered + 1
+        health = self if unanswered == self.unanswered else replace(self, unanswered=unanswered)
         if self.rejected is not None:
             ended = outcome in OBSERVED and started_at >= self.rejected_at
             return replace(health, rejected=None) if ended else health

@@ -83,6 +83,11 @@ class Verdict:
     reason: str | None = None
     change: Change | None = None
 
+    @property
+    def only_times(self) -> bool:
+        """Whether nothing about the user is new but when it was seen and is due, and that the last poll was good."""
+        return self.outcome is Outcome.UNCHANGED and self.digest is not None and self.digest == self.claim.digest
+
 
 def unchanged(claim: Claim, cadence: Cadence, now: datetime) -> Verdict:
     """Judge an answer whose bytes are those of the last one."""

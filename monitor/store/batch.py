@@ -56,6 +56,28 @@ UNNESTED: Final = text(
     WHERE users.id = v.id
     """
 )
+TIMES_UNNESTED: Final = text(
+    """
+    UPDATE users SET next_poll_at = v.next_poll_at, observed_at = v.observed_at, failures = 0, missing_since = NULL,
+        lease = NULL, leased_until = NULL
+    FROM unnest(
+        CAST(:id AS bigint[]), CAST(:next_poll_at AS timestamptz[]), CAST(:observed_at AS timestamptz[])
+    ) AS v (id, next_poll_at, observed_at)
+    WHERE users.id = v.id
+    """
+)
+TIMES_ROW_BY_ROW: Final = (
+    update(users)
+    .where(users.c.id == bindparam("key"))
+    .values(
+        next_poll_at=bindparam("due"),
+        observed_at=bindparam("seen"),
+        failures=0,
+        missing_since=None,
+        lease=None,
+        leased_until=None,
+    )
+)
 ROW_BY_ROW: Final = (
     update(users)
     .where(users.c.id == bindparam("key"))
@@ -115,6 +137,26 @@ class Batch:
         return {each.key: found[each.key].observed_at for each in ours}
 
     async def _write_users(self, verdicts: Sequence[Verdict]) -> None:
+        times = [each for each in verdicts if each.only_times]
+        others = [each for each in verdicts if not each.only_times]
+        if times:
+            await self._write_times(times)
+        if others:
+            await self._write_all(others)
+
+    async def _write_times(self, verdicts: Sequence[Verdict]) -> None:
+        if self._is_sqlite:
+            times = [{"key": each.claim.key, "due": each.next_poll_at, "seen": each.observed_at} for each in verdicts]
+            await self._connection.execute(TIMES_ROW_BY_ROW, times)
+            return
+        columns = {
+            "id": [each.claim.key for each in verdicts],
+            "next_poll_at": [each.next_poll_at for each in verdicts],
+            "observed_at": [each.observed_at for each in verdicts],
+        }
+        await self._connection.execute(TIMES_UNNESTED, columns)
+
+    async def _write_all(self, verdicts: Sequence[Verdict]) -> None:
         if self._is_sqlite:
             await self._connection.execute(ROW_BY_ROW, [_polled(each) for each in verdicts])
             return

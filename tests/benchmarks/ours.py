@@ -11,6 +11,7 @@ import time
 import urllib.request
 import uuid
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 POLLS: Final = re.compile(r'^junction_monitor_polls_total\{[^}]*outcome="(\w+)"[^}]*\} ([0-9.e+]+)$', re.MULTILINE)
 NAMESPACE: Final = uuid.UUID("0b7e7d2e-52f4-4c0c-9d38-5d7e5d1f3a11")
+TARGET: Final = "bench"
 
 
 def member_ids(count: int) -> Iterator[str]:
@@ -28,27 +30,49 @@ def member_ids(count: int) -> Iterator[str]:
     return (str(uuid.uuid5(NAMESPACE, str(number))) for number in range(count))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How a daemon is run: against which upstream port, on which database, and with which core to itself (or any)."""
+
+    directory: Path
+    database: str
+    upstream: int
+    concurrency: int = 32
+    interval: str = "1s"
+    port: int = 18480
+    core: int | None = 0
+
+    def environ(self) -> dict[str, str]:
+        """Return the whole configuration."""
+        return {
+            "PATH": os.environ["PATH"],
+            f"MONITOR_TARGETS__{TARGET.upper()}__API_KEY": "sk_us_bench",
+            f"MONITOR_TARGETS__{TARGET.upper()}__BASE_URL": f"http://127.0.0.1:{self.upstream}",
+            f"MONITOR_TARGETS__{TARGET.upper()}__MAX_REQUESTS_PER_SECOND": "1000000",
+            "MONITOR_POLL__INTERVAL": self.interval,
+            "MONITOR_POLL__CONCURRENCY": str(self.concurrency),
+            "MONITOR_DATABASE__URL": self.database,
+            "MONITOR_DATABASE__AUTO_MIGRATE": "true",
+            "MONITOR_HTTP__PORT": str(self.port),
+            "PYTHONPATH": str(Path.cwd()),
+        }
+
+    def run(self, *arguments: str, given: str | None = None) -> float:
+        """Run a command to its end and return the seconds that it took as a whole process."""
+        command, began = [sys.executable, "-m", "monitor", *arguments], time.perf_counter()
+        subprocess.run(
+            command, input=given, text=True, env=self.environ(), cwd=self.directory, check=True, capture_output=True
+        )
+        return time.perf_counter() - began
+
+
 @contextmanager
-def daemon(
-    directory: Path, *, upstream: int, users: int, concurrency: int, interval: str, port: int, core: int
-) -> Iterator[psutil.Process]:
-    """Run the daemon with a cohort of ``users`` on one core until the block ends; then it must exit 0."""
-    environ = {
-        "PATH": os.environ["PATH"],
-        "MONITOR_TARGETS__BENCH__API_KEY": "sk_us_bench",
-        "MONITOR_TARGETS__BENCH__BASE_URL": f"http://127.0.0.1:{upstream}",
-        "MONITOR_TARGETS__BENCH__MAX_REQUESTS_PER_SECOND": "1000000",
-        "MONITOR_POLL__INTERVAL": interval,
-        "MONITOR_POLL__CONCURRENCY": str(concurrency),
-        "MONITOR_DATABASE__URL": f"sqlite:///{directory / 'bench.db'}",
-        "MONITOR_HTTP__PORT": str(port),
-        "PYTHONPATH": str(Path.cwd()),
-    }
-    command = [sys.executable, "-m", "monitor"]
-    ids = "\n".join(member_ids(users))
-    subprocess.run([*command, "cohort", "import", "-"], input=ids, text=True, env=environ, cwd=directory, check=True)
-    with subprocess.Popen([*command, "run"], env=environ, cwd=directory, stdout=subprocess.DEVNULL) as process:
-        os.sched_setaffinity(process.pid, {core})
+def daemon(setting: Setting) -> Iterator[psutil.Process]:
+    """Run the daemon until the block ends; then it must exit 0."""
+    command = [sys.executable, "-m", "monitor", "run"]
+    with subprocess.Popen(command, env=setting.environ(), cwd=setting.directory, stdout=subprocess.DEVNULL) as process:
+        if setting.core is not None:
+            os.sched_setaffinity(process.pid, {setting.core})
         try:
             yield psutil.Process(process.pid)
         finally:
@@ -58,18 +82,28 @@ def daemon(
                 raise RuntimeError(msg)
 
 
-def polls(port: int) -> dict[str, float]:
-    """Return the polls by outcome so far."""
+def scrape(port: int) -> str:
+    """Return what the daemon exports."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        return {outcome: float(value) for outcome, value in POLLS.findall(answer.read().decode())}
+        text: str = answer.read().decode()
+    return text
 
 
-def wait_for(port: int, count: float, within: float = 300) -> None:
+def polls(*ports: int) -> dict[str, float]:
+    """Return the polls by outcome so far, of all daemons together."""
+    counted: dict[str, float] = {}
+    for port in ports:
+        for outcome, value in POLLS.findall(scrape(port)):
+            counted[outcome] = counted.get(outcome, 0) + float(value)
+    return counted
+
+
+def wait_for(count: float, *ports: int, within: float = 300) -> None:
     """Return once ``count`` polls were committed."""
     until = time.monotonic() + within
     while time.monotonic() < until:
         try:
-            if sum(polls(port).values()) >= count:
+            if sum(polls(*ports).values()) >= count:
                 return
         except OSError:
             pass
@@ -78,11 +112,11 @@ def wait_for(port: int, count: float, within: float = 300) -> None:
     raise RuntimeError(msg)
 
 
-def rate(port: int, seconds: float) -> float:
+def rate(seconds: float, *ports: int) -> float:
     """Return committed unchanged polls per second over a while; any other outcome is a fault of the measurement."""
-    before, began = polls(port), time.perf_counter()
+    before, began = polls(*ports), time.perf_counter()
     time.sleep(seconds)
-    after, ended = polls(port), time.perf_counter()
+    after, ended = polls(*ports), time.perf_counter()
     moved = {outcome: after[outcome] - before.get(outcome, 0.0) for outcome in after}
     if sum(moved.values()) != moved["unchanged"]:
         msg = f"not all polls were good: {moved}"

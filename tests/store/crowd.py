@@ -16,7 +16,7 @@ STEPS: Final = (
     INSERT INTO users (target_id, user_id, intent, presence, registered_at, next_poll_at, observed_at, failures, digest)
     SELECT t.id, md5('user' || n)::uuid, 'active', 'present', %(now)s,
            %(now)s::timestamptz + random() * interval '15 minutes',
-           %(now)s::timestamptz - random() * interval '15 minutes', 0, substring(sha256(n::text::bytea) for 16)
+           %(now)s::timestamptz - random() * interval '15 minutes', 0, %(digest)s
     FROM generate_series(1, %(users)s) n, targets t ORDER BY random()
     """,
     """
@@ -73,8 +73,12 @@ STEPS: Final = (
 )
 
 
-def fill(url: str, *, users: int, now: datetime) -> None:
-    """Fill an empty database at head with ``users`` of three connections each, seen once, a fiftieth in error."""
+def fill(url: str, *, users: int, now: datetime, digest: bytes = b"another answer  ", target: str = TARGET) -> None:
+    """Fill an empty database at head with ``users`` of three connections each, seen once, a fiftieth in error.
+
+    They are due evenly over the 15 minutes after ``now``; ``digest`` is that of the answer that they were seen in.
+    """
+    given = {"target": target, "users": users, "now": now, "digest": digest}
     with psycopg.connect(url, autocommit=True) as connection:
         for step in STEPS:
-            connection.execute(step, {"target": TARGET, "users": users, "now": now} if "%(" in step else None)
+            connection.execute(step, given if "%(" in step else None)
