@@ -79,17 +79,20 @@ def server(*, durable: bool = False) -> Iterator[Server]:
 
 
 @contextmanager
-def started(*, settings: Sequence[str] = CARELESS) -> Iterator[Server]:
-    """Start a server of our own with these ``name=value`` settings, and end it afterwards with all it holds."""
+def started(*, settings: Sequence[str] = CARELESS, programs: Path | None = None) -> Iterator[Server]:
+    """Start a server of our own with these ``name=value`` settings, and end it afterwards with all it holds.
+
+    ``programs`` is the directory of another PostgreSQL's programs than that of the wheel.
+    """
     with ExitStack() as after:
         home = Path(tempfile.mkdtemp(prefix="monitor-postgres-"))
         after.callback(shutil.rmtree, home, ignore_errors=True)
-        binaries = _binaries(home)
+        binaries = programs or _binaries(home)
         data = home / "data"
         data.mkdir(mode=0o700)
-        _hand_over(home, data)
+        hand_over(home, data)
         _initialise(binaries, data)
-        port = _free_port()
+        port = free_port()
         process = _start(binaries, data, port, settings)
         after.callback(_stop, process)
         admin_url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
@@ -109,7 +112,8 @@ def _binaries(home: Path) -> Path:
     return installed / "bin"
 
 
-def _hand_over(*directories: Path) -> None:
+def hand_over(*directories: Path) -> None:
+    """Give files to the user that servers run as, where we are root and they would refuse."""
     if os.geteuid() == 0:
         for each in directories:
             shutil.chown(each, UNPRIVILEGED)
@@ -136,7 +140,7 @@ def _initialise(binaries: Path, data: Path) -> None:
         check=True,
         capture_output=True,
         cwd=data,
-        user=_user(),
+        user=unprivileged(),
     )
 
 
@@ -150,7 +154,7 @@ def _start(binaries: Path, data: Path, port: int, settings: Sequence[str]) -> su
             stdout=log,
             stderr=log,
             cwd=data,
-            user=_user(),
+            user=unprivileged(),
             start_new_session=True,
         )
 
@@ -171,12 +175,14 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path
     raise RuntimeError(message)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port that nobody listens on now."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _user() -> str | None:
+def unprivileged() -> str | None:
+    """Return the user that servers run as, None for our own."""
     return UNPRIVILEGED if os.geteuid() == 0 else None

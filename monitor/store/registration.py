@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select, text, update
 
 from monitor.core.model import Intent, Presence
 from monitor.store import rows
@@ -46,11 +46,15 @@ async def enrol(connection: AsyncConnection, target_id: int, names: Mapping[UUID
     """Insert users, due at once, and return how many were not there yet."""
     if not names:
         return 0
-    fixed = {"target_id": target_id, "intent": Intent.ACTIVE.value, "presence": Presence.PRESENT.value, "failures": 0}
-    due = {"registered_at": now, "next_poll_at": now}
-    insert = upsert(users, connection.dialect).on_conflict_do_nothing().returning(users.c.id)
-    new = [fixed | due | {"user_id": each, "client_user_id": name} for each, name in sorted(names.items(), key=_id)]
-    return len((await connection.execute(insert, new)).all())
+    given = sorted(names.items(), key=_id)
+    fixed = {"target_id": target_id, "intent": Intent.ACTIVE.value, "presence": Presence.PRESENT.value}
+    if connection.dialect.name == "sqlite":
+        fixed |= {"registered_at": now, "next_poll_at": now, "failures": 0}
+        insert = upsert(users, connection.dialect).on_conflict_do_nothing().returning(users.c.id)
+        new = [fixed | {"user_id": each, "client_user_id": name} for each, name in given]
+        return len((await connection.execute(insert, new)).all())
+    columns = {"user_ids": [each for each, _ in given], "names": [name for _, name in given]}
+    return (await connection.execute(_ENROL, fixed | columns | {"now": now})).rowcount
 
 
 async def renew(
@@ -77,6 +81,14 @@ async def renew(
     return back
 
 
+_ENROL: Final = text(
+    """
+    INSERT INTO users (target_id, user_id, client_user_id, intent, presence, registered_at, next_poll_at, failures)
+    SELECT :target_id, v.user_id, v.name, :intent, :presence, :now, :now, 0
+    FROM unnest(CAST(:user_ids AS uuid[]), CAST(:names AS text[])) AS v (user_id, name)
+    ON CONFLICT DO NOTHING
+    """
+)
 _RENAME: Final = update(users).where(users.c.id == bindparam("key")).values(client_user_id=bindparam("name"))
 
 

@@ -91,11 +91,11 @@ def _rivals(plain: float, sdk: float) -> list[tuple[str, float]]:
 
 
 def _picture() -> list[str]:
-    return [
-        "![polls per second against users and against replicas](results.png)",
-        f"Replicas have {PER_REPLICA} requests in flight each to a server that takes {LATENCY * 1000:g} ms, so that the "
-        "requests in flight are the limit and not the cores: what it shows is whether the common database costs any.",
-    ]
+    text = (
+        f"Replicas have {PER_REPLICA} requests in flight each to a server that takes {LATENCY * 1000:g} ms, so that "
+        "those are the limit and not the cores: what it shows is whether the common database costs any of it."
+    )
+    return ["![polls per second against users and against replicas](results.png)", text]
 
 
 def _size(measured: Measured) -> list[str]:
