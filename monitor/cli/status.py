@@ -18,6 +18,8 @@ Status = Annotated[
     str | None, typer.Option("--status", metavar="STATUS", help="Only this status, such as error or paused.")
 ]
 
+LISTED = 1000
+"""Connections that are listed on a terminal, where nobody reads more."""
 USERS = (
     Column(title="target", whole=True),
     *(Column(title=each, justify="right") for each in ("active", "paused", "gone", "fresh", "overdue")),
@@ -99,6 +101,9 @@ async def _show_connections(store: "Store", wanted: "Wanted", *, as_json: bool) 
         async for each in store.views.connections(
             target=wanted.target, provider=wanted.provider, status=listed, user_id=wanted.user_id
         ):
+            if count == LISTED and streams.on_terminal() and not as_json:
+                streams.note(f"only the first {LISTED:,} are shown; narrow them down, or take all with --json")
+                break
             count += 1
             if as_json:
                 streams.put_record({"record": "connection"} | records.connection(each))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeGuard, cast
 
 import httpx
 
-from monitor.junction.connection import TooLarge
+from monitor.junction.connection import Exchange, TooLarge
 from monitor.junction.request import Got
 
 if TYPE_CHECKING:
@@ -32,13 +32,20 @@ async def read_body(response: httpx.Response, limit: int) -> bytes:
     declared, encoding = _declared(response)
     if declared.isdigit() and int(declared[:20]) > limit:
         raise _too_large(limit)
-    sent = await _bounded(_stream(response), limit)
+    stream = _stream(response)
+    sent = stream.body() if _is_whole(stream) else await _bounded(stream, limit)
     return sent if encoding in PLAIN or not sent else _decompressed(sent, encoding, limit)
 
 
 async def give_back(response: httpx.Response) -> None:
     """Free the connection under ``response``, or close it where the body was not read to its end."""
-    await _stream(response).aclose()  # the response's own aclose does no more, and costs more
+    stream = _stream(response)
+    if not _is_whole(stream):
+        await stream.aclose()  # the response's own aclose does no more, and costs more
+
+
+def _is_whole(stream: httpx.AsyncByteStream) -> TypeGuard[Exchange]:
+    return isinstance(stream, Exchange) and stream.whole
 
 
 def _stream(response: httpx.Response) -> httpx.AsyncByteStream:

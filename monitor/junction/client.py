@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from datetime import UTC, datetime
 from random import getrandbits
@@ -14,6 +13,7 @@ from monitor import __version__
 from monitor.core.model import Outcome
 from monitor.junction import listing, meaning, wire
 from monitor.junction.body import Unreadable, give_back, read_body
+from monitor.junction.deadline import Deadlines
 from monitor.junction.request import Get, Origin
 from monitor.junction.transport import HttpTransport
 from monitor.ports import Answer
@@ -65,7 +65,7 @@ class JunctionClient:
         self._origin = Origin.of(base)
         self._prefix = base.raw_path.decode().rstrip("/")
         self._api_key = api_key
-        self._timeout = timeout.total_seconds()
+        self._deadlines = Deadlines(timeout.total_seconds())
         self._max_body_bytes = max_body_bytes
         self._external_user_id = external_user_id
         self._transport = transport or HttpTransport(concurrency=concurrency, max_body_bytes=max_body_bytes)
@@ -119,7 +119,7 @@ class JunctionClient:
     async def _ask(self, request: Get, key: str) -> Answer:
         response: httpx.Response | None = None
         try:
-            async with asyncio.timeout(self._timeout):
+            with self._deadlines.one():
                 response = await self._transport.handle_async_request(request)
                 body = await read_body(response, self._max_body_bytes)
             return _answered(response, body, key)
@@ -136,7 +136,9 @@ class JunctionClient:
             return Answer(outcome=Outcome.MALFORMED, code="200", detail=str(fault))
         if isinstance(fault, (TimeoutError, httpx.TimeoutException)):
             return Answer(
-                outcome=Outcome.TIMEOUT, code="timeout", detail=f"no complete answer within {self._timeout:g} s"
+                outcome=Outcome.TIMEOUT,
+                code="timeout",
+                detail=f"no complete answer within {self._deadlines.seconds:g} s",
             )
         code = "tls" if _of_tls(fault) else "connect"
         return Answer(outcome=Outcome.UNAVAILABLE, code=code, detail=meaning.cleaned(str(fault)) or None)

@@ -61,6 +61,10 @@ class Exchange(httpx.AsyncByteStream):
         if self._given:
             raise StopAsyncIteration
         self._given = True
+        return self.body()
+
+    def body(self) -> bytes:
+        """Return what has come of the body."""
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
     async def aclose(self) -> None:

@@ -49,8 +49,7 @@ class Committer:
         written = await self._polls.commit(verdicts, now=self._clock())
         self._metrics.committed(time.perf_counter() - begun)
         done = [each for each in verdicts if each.claim.key in written]
-        for each in done:
-            self._report.committed(each, known.get(each.claim.key))
+        self._report.committed(done, known)
         self._measure(batch, verdicts)
         return done
 

@@ -8,7 +8,7 @@ from monitor import events
 from monitor.core.model import Kind, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -27,11 +27,20 @@ class Report:
         self._log = log
         self._shown = shown
 
-    def committed(self, verdict: Verdict, known: Known | None) -> None:
-        """Tell of one verdict that the database holds."""
+    def committed(self, verdicts: Sequence[Verdict], known: Mapping[int, Known]) -> None:
+        """Tell of verdicts that the database holds; ``known`` is what was remembered before them, by key."""
+        newest: dict[str, datetime] = {}
+        for each in verdicts:
+            target = each.claim.user.target
+            if each.observed_at is not None and each.observed_at >= newest.get(target, each.observed_at):
+                newest[target] = each.observed_at
+            if each.change is not None:
+                self._changed(each, known.get(each.claim.key))
+        for target, at in newest.items():
+            self._metrics.succeeded(target, at)
+
+    def _changed(self, verdict: Verdict, known: Known | None) -> None:
         target = verdict.claim.user.target
-        if verdict.observed_at is not None:
-            self._metrics.succeeded(target, verdict.observed_at)
         if verdict.outcome is Outcome.INVALID:
             self._log.warning(
                 events.USER_INVALID,
