@@ -32,7 +32,7 @@ format: $(VENV)/.dev ## lay the code out
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## measure polls per second and memory beside other clients (ARGS="--quick")
+bench: $(VENV)/.dev ## measure speed and size beside other clients in under two minutes (ARGS=--full: all sizes, keeps RESULTS.md)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock: $(VENV)/.dev ## resolve the requirements again after pyproject.toml changed

@@ -6,6 +6,7 @@ Domain series are views of the database and stand in :mod:`monitor.exporter`.
 from __future__ import annotations
 
 import platform
+from collections import Counter as Counted
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from prometheus_client import CollectorRegistry
+
+    from monitor.ports import Poll
 
 REQUEST_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60)
 LAG_SECONDS: Final = (0.1, 0.5, 1, 2.5, 5, 15, 30, 60, 300, 900, 1800, 3600)
@@ -33,8 +36,6 @@ class ProgrammeMetrics:
 
     def __init__(self, registry: CollectorRegistry, *, targets: Sequence[str], revision: str = "unknown") -> None:
         self.registry = registry
-        self._children: dict[tuple[str, Outcome], tuple[Counter, Histogram, Histogram]] = {}
-        self._codes: dict[tuple[str, str], Counter] = {}
         target = ("target",)
         self._polls = Counter(
             "junction_monitor_polls_total", "Polls by outcome.", ("target", "outcome"), registry=registry
@@ -134,26 +135,19 @@ class ProgrammeMetrics:
         for each_outcome in DELIVERY_OUTCOMES:
             self._deliveries.labels("log", each_outcome)
 
-    def polled(self, target: str, outcome: Outcome, duration_seconds: float, lag_seconds: float) -> None:
-        """One poll ended."""
-        children = self._children.get((target, outcome))  # looked up once, not at every poll
-        if children is None:
-            polls = self._polls.labels(target, outcome.value)
-            children = self._children[target, outcome] = (polls, *self._poll_children(target))
-        polls, duration, lag = children
-        polls.inc()
-        duration.observe(duration_seconds)
-        lag.observe(lag_seconds)
+    def polled(self, target: str, polls: Sequence[Poll]) -> None:
+        """Polls of a target ended; they come by the hundred, so the counters move once for each value."""
+        for outcome, count in Counted(each.outcome for each in polls).items():
+            self._polls.labels(target, outcome.value).inc(count)
+        for code, count in Counted(each.code for each in polls).items():
+            self._requests.labels(target, code).inc(count)
+        took, lag = self._poll_children(target)
+        for each in polls:
+            took.observe(each.took)
+            lag.observe(each.lag)
 
     def _poll_children(self, target: str) -> tuple[Histogram, Histogram]:
         return self._duration.labels(target), self._lag.labels(target)
-
-    def requested(self, target: str, code: str) -> None:
-        """One request was answered, or failed, with this code."""
-        counter = self._codes.get((target, code))
-        if counter is None:
-            counter = self._codes[target, code] = self._requests.labels(target, code)
-        counter.inc()
 
     def malformed_rows(self, target: str, count: int) -> None:
         """Rows of an answer could not be read."""

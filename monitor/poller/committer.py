@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from monitor.core import judge
 from monitor.core.model import Outcome
+from monitor.ports import Poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,10 +78,12 @@ class Committer:
         return judge.unobserved(claim, seen.outcome, cadence, now)
 
     def _measure(self, batch: Sequence[Seen], verdicts: Sequence[Verdict]) -> None:
+        polls: defaultdict[str, list[Poll]] = defaultdict(list)
         for seen, verdict in zip(batch, verdicts, strict=True):
             target = seen.target.name
             lag = (seen.started_at - seen.claim.due_at).total_seconds()
-            self._metrics.polled(target, verdict.outcome, seen.took, max(0.0, lag))
-            self._metrics.requested(target, seen.code)
+            polls[target].append(Poll(verdict.outcome, seen.code, seen.took, max(0.0, lag)))
             if seen.snapshot is not None and seen.snapshot.malformed_rows:
                 self._metrics.malformed_rows(target, seen.snapshot.malformed_rows)
+        for target, theirs in polls.items():
+            self._metrics.polled(target, theirs)

@@ -46,6 +46,7 @@ class Target:
         # A rejection that others met may have ended with the key that this process was started with.
         self._lessons: list[Lesson] = [budget.probing]
         self._budget = self.pace().applied(NEW)
+        self._hindered = False
         self._metrics = metrics
         self._log = log.bind(target=self.name)
         metrics.target_up(self.name, up=True)
@@ -64,7 +65,9 @@ class Target:
         """Take over the budget that all replicas share, after it took in the lessons of ``pace``."""
         del self._lessons[: len(pace.lessons)]
         self._budget = self.pace().applied(agreed)
-        self._metrics.throttle_factor(self.name, self._budget.throttle.factor_at(now))
+        factor = self._budget.throttle.factor_at(now)
+        self._hindered = self._budget.rejected is not None or factor < 1
+        self._metrics.throttle_factor(self.name, factor)
 
     def believe(self) -> None:
         """Take over what other replicas found out of a rejection; who found it out told of it."""
@@ -73,7 +76,7 @@ class Target:
 
     def blocks(self, asked_at: datetime, now: datetime) -> bool:
         """Return whether a poll that was allowed at ``asked_at`` must not start any more."""
-        return self._budget.blocks(asked_at, now)
+        return self._hindered and self._budget.blocks(asked_at, now)
 
     def give_back(self, unused: int) -> None:
         """Give back requests that were allowed and not made."""
@@ -119,6 +122,7 @@ class Target:
 
     def _learn(self, lesson: Lesson) -> None:
         self._lessons.append(lesson)
+        self._hindered = True
         self._budget = lesson(self._budget)
 
     def _slow_down(self, answer: Answer, now: datetime) -> None:

@@ -1,7 +1,7 @@
 """What the loops ask of Junction, of the store and of the metrics, as protocols and values."""
 
 from monitor.ports.junction import Answer, Junction, ListedUser, UserPage
-from monitor.ports.metrics import Metrics
+from monitor.ports.metrics import Metrics, Poll
 from monitor.ports.store import (
     Claimed,
     Cohort,
@@ -33,6 +33,7 @@ __all__ = [
     "Notice",
     "Outbox",
     "PastSnapshot",
+    "Poll",
     "Polls",
     "Pruned",
     "Registered",

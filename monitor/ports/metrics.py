@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from monitor.core.model import Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """How one poll ended; ``code`` is the HTTP status, or what came instead of one. Times are seconds."""
+
+    outcome: Outcome
+    code: str
+    took: float
+    lag: float
+
+
 class Metrics(Protocol):
     """What the loops tell of their own work. All calls are cheap and never raise."""
 
-    def polled(self, target: str, outcome: Outcome, duration_seconds: float, lag_seconds: float) -> None:
-        """One poll ended."""
-        ...
-
-    def requested(self, target: str, code: str) -> None:
-        """One request was answered, or failed, with this code."""
+    def polled(self, target: str, polls: Sequence[Poll]) -> None:
+        """Polls of a target ended."""
         ...
 
     def malformed_rows(self, target: str, count: int) -> None:

@@ -1,9 +1,10 @@
 """What one commit writes: bulk statements only, however many users are in it.
 
-1. The leases are checked and their users locked, in one order.
-2. The users' rows are written: due time, last good poll, digest, failures, presence; the lease ends.
-3. For the few users that changed: connections, snapshots, transitions, alerts, the outbox.
-4. The counts are moved, last and in one order, so that replicas hold these shared rows for the shortest time.
+1. Polls without news, nearly all, are written by one statement that checks their leases.
+2. Of the others the leases are checked and the users locked, in one order.
+3. Their rows are written: due time, last good poll, digest, failures, presence; the lease ends.
+4. For the few users that changed: connections, snapshots, transitions, alerts, the outbox.
+5. The counts are moved, last and in one order, so that replicas hold these shared rows for the shortest time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy import and_, bindparam, case, delete, insert, select, text, upda
 from monitor.core.alerting import AlertState
 from monitor.core.model import Kind, Presence
 from monitor.core.wording import payload
-from monitor.store import rows
+from monitor.store import rows, times
 from monitor.store.counting import move, upsert
 from monitor.store.tables import alerts, connections, outbox, snapshots, transitions, users
 from monitor.store.words import storable
@@ -56,28 +57,6 @@ UNNESTED: Final = text(
     WHERE users.id = v.id
     """
 )
-TIMES_UNNESTED: Final = text(
-    """
-    UPDATE users SET next_poll_at = v.next_poll_at, observed_at = v.observed_at, failures = 0, missing_since = NULL,
-        lease = NULL, leased_until = NULL
-    FROM unnest(
-        CAST(:id AS bigint[]), CAST(:next_poll_at AS timestamptz[]), CAST(:observed_at AS timestamptz[])
-    ) AS v (id, next_poll_at, observed_at)
-    WHERE users.id = v.id
-    """
-)
-TIMES_ROW_BY_ROW: Final = (
-    update(users)
-    .where(users.c.id == bindparam("key"))
-    .values(
-        next_poll_at=bindparam("due"),
-        observed_at=bindparam("seen"),
-        failures=0,
-        missing_since=None,
-        lease=None,
-        leased_until=None,
-    )
-)
 ROW_BY_ROW: Final = (
     update(users)
     .where(users.c.id == bindparam("key"))
@@ -105,6 +84,12 @@ class Batch:
 
     async def write(self, verdicts: Sequence[Verdict], now: datetime) -> frozenset[int]:
         """Write the verdicts whose leases hold at ``now``, and return their keys."""
+        plain = [each for each in verdicts if each.only_times]
+        written = await times.write(self._connection, plain, now) if plain else frozenset()
+        others = [each for each in verdicts if not each.only_times]
+        return written | await self._write_others(others, now) if others else written
+
+    async def _write_others(self, verdicts: Sequence[Verdict], now: datetime) -> frozenset[int]:
         locked = await self._lock(verdicts, now)
         held = [each for each in verdicts if each.claim.key in locked]
         if not held:
@@ -137,26 +122,6 @@ class Batch:
         return {each.key: found[each.key].observed_at for each in ours}
 
     async def _write_users(self, verdicts: Sequence[Verdict]) -> None:
-        times = [each for each in verdicts if each.only_times]
-        others = [each for each in verdicts if not each.only_times]
-        if times:
-            await self._write_times(times)
-        if others:
-            await self._write_all(others)
-
-    async def _write_times(self, verdicts: Sequence[Verdict]) -> None:
-        if self._is_sqlite:
-            times = [{"key": each.claim.key, "due": each.next_poll_at, "seen": each.observed_at} for each in verdicts]
-            await self._connection.execute(TIMES_ROW_BY_ROW, times)
-            return
-        columns = {
-            "id": [each.claim.key for each in verdicts],
-            "next_poll_at": [each.next_poll_at for each in verdicts],
-            "observed_at": [each.observed_at for each in verdicts],
-        }
-        await self._connection.execute(TIMES_UNNESTED, columns)
-
-    async def _write_all(self, verdicts: Sequence[Verdict]) -> None:
         if self._is_sqlite:
             await self._connection.execute(ROW_BY_ROW, [_polled(each) for each in verdicts])
             return

@@ -29,8 +29,8 @@ FAST, SLOW, LATENCY = 18470, 18471, 0.05
 OURS, THEIRS = 0, 1
 """The core of whoever asks, and that of all others: the upstream and PostgreSQL."""
 PER_REPLICA: Final = 25
-SMALL: Final = 8_000
-"""Users of the speed test: with an interval of 1 s they are always due."""
+SMALL: Final = 20_000
+"""Users of the speed test: more than can be polled in the interval of 1 s, so that some are always due."""
 
 
 @contextmanager

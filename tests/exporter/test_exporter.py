@@ -16,7 +16,7 @@ from monitor.core.tally import Count, Key
 from monitor.errors import StoreUnavailable
 from monitor.exporter import DomainCollector, DomainFigures, Exporter
 from monitor.metrics import ProgrammeMetrics
-from monitor.ports import Freshness, ListedUser
+from monitor.ports import Freshness, ListedUser, Poll
 from monitor.store.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def collected(counts: Mapping[Key, int]) -> dict[str, dict[tuple[str, ...], floa
 def busy(registry: CollectorRegistry) -> ProgrammeMetrics:
     """Return the programme's metrics after something of everything happened."""
     metrics = ProgrammeMetrics(registry, targets=["acme"])
-    metrics.polled("acme", Outcome.CHANGED, 0.2, 1.0)
-    metrics.requested("acme", "200")
+    metrics.polled("acme", [Poll(Outcome.CHANGED, "200", 0.2, 1.0)])
     metrics.detected("acme", 30)
     metrics.recovered("acme", 3600)
     metrics.committed(0.01)

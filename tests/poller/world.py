@@ -12,9 +12,11 @@ from monitor.core.model import Connection, Outcome, Snapshot
 from monitor.ports import Answer, UserPage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from uuid import UUID
+
+    from monitor.ports import Poll
 
 
 def ok(**statuses: str) -> Answer:
@@ -93,13 +95,9 @@ class Recorded:
     def _record(self, name: str, *arguments: object) -> None:
         self.calls.append((name, arguments))
 
-    def polled(self, target: str, outcome: Outcome, duration_seconds: float, lag_seconds: float) -> None:
+    def polled(self, target: str, polls: Sequence[Poll]) -> None:
         """Record."""
-        self._record("polled", target, outcome, duration_seconds, lag_seconds)
-
-    def requested(self, target: str, code: str) -> None:
-        """Record."""
-        self._record("requested", target, code)
+        self._record("polled", target, tuple(polls))
 
     def malformed_rows(self, target: str, count: int) -> None:
         """Record."""
