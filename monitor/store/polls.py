@@ -171,16 +171,14 @@ class SqlPolls:
     ) -> list[Claim]:
         if not limit:
             return []
-        # Not a plain subquery: a plan that ran it again would lock and lend more than the limit.
         due = (
             select(users.c.id)
             .where(wanted, CLAIMABLE, free(users, now))
             .order_by(users.c.next_poll_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
-            .cte("due")
         )
-        taken = update(users).where(users.c.id.in_(select(due.c.id))).values(lent(now, lease)).returning(*CLAIMED)
+        taken = update(users).where(rows.once(users.c.id, due, connection.dialect)).values(lent(now, lease))
         found = await self._rows(connection, taken.returning(*CLAIMED))
         return [_claim(target, each) for each in sorted(found, key=lambda row: (row.next_poll_at, row.id))]
 

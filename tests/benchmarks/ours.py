@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -57,9 +58,11 @@ class Setting:
             "PYTHONPATH": str(Path.cwd()),
         }
 
-    def run(self, *arguments: str, given: str | None = None) -> float:
+    def run(self, *arguments: str, given: str | None = None, terminal: bool = False) -> float:
         """Run a command to its end and return the seconds that it took as a whole process."""
         command, began = [sys.executable, "-m", "monitor", *arguments], time.perf_counter()
+        if terminal:
+            command = ["script", "--quiet", "--return", "--command", shlex.join(command), "/dev/null"]
         subprocess.run(
             command, input=given, text=True, env=self.environ(), cwd=self.directory, check=True, capture_output=True
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psycopg
+from xxhash import xxh3_128_digest
 
 from monitor.core import judge
 from monitor.core.budget import Pace
@@ -20,6 +21,7 @@ from monitor.store import Schema, open_store
 from tests.benchmarks import ours
 from tests.benchmarks.ours import TARGET, Setting
 from tests.benchmarks.speed import FAST
+from tests.benchmarks.upstream import body
 from tests.store.crowd import fill
 
 if TYPE_CHECKING:
@@ -39,7 +41,10 @@ TABLES: Final = ("users", "connections", "snapshots", "transitions", "alerts", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """Milliseconds of a claim of 500 due users and of its commit, and of a scrape; seconds of ``monitor status``."""
+    """Milliseconds of a claim of 500 due users and of its commit, and of a scrape; seconds of ``monitor status``.
+
+    ``status`` is on a terminal, which lists a thousand connections, ``status_in_full`` in a pipe, which gets all.
+    """
 
     users: int
     claim: float
@@ -47,6 +52,7 @@ class Size:
     commit: float
     scrape: float
     status: float
+    status_in_full: float
     bytes_per_user: float
 
 
@@ -55,14 +61,14 @@ def measure(server: Server, users: int) -> Size:
     with server.database() as url:
         Schema(url).upgrade()
         now = datetime.now(UTC)
-        fill(url, users=users, now=now, target=TARGET)
+        fill(url, users=users, now=now, digest=xxh3_128_digest(body()), target=TARGET)
         claims, commits = asyncio.run(_claims(url, now + timedelta(minutes=15), min(CLAIMS, users // CLAIM)))
         with psycopg.connect(url, autocommit=True) as connection:
             # Back to where a daemon finds an ordinary cohort, evenly due.
             connection.execute("UPDATE users SET next_poll_at = now() + random() * interval '15 minutes'")
             connection.execute("VACUUM (ANALYZE)")
             size = connection.execute("SELECT pg_database_size(current_database())").fetchone()
-        scraped, status = _asked(url)
+        scraped, status, in_full = _asked(url)
     assert size is not None
     return Size(
         users=users,
@@ -71,6 +77,7 @@ def measure(server: Server, users: int) -> Size:
         commit=statistics.median(commits) * 1e3,
         scrape=scraped * 1e3,
         status=status,
+        status_in_full=in_full,
         bytes_per_user=size[0] / users,
     )
 
@@ -92,15 +99,16 @@ async def _turn(store: SqlStore, now: datetime, limit: int = CLAIM) -> tuple[flo
     return claimed - began, time.perf_counter() - claimed, len(claims)
 
 
-def _asked(url: str) -> tuple[float, float]:
+def _asked(url: str) -> tuple[float, float, float]:
     """Return the median seconds of a scrape of a daemon at work, and of ``monitor status`` as a whole process."""
     with tempfile.TemporaryDirectory() as directory:
         setting = Setting(directory=Path(directory), database=url, upstream=FAST, interval="15m", core=None)
         with ours.daemon(setting):
             ours.wait_for(1, setting.port)
             scraped = [_timed_scrape(setting.port) for _ in range(SCRAPES)]
-            status = [setting.run("status") for _ in range(3)]
-    return statistics.median(scraped), statistics.median(status)
+        on_terminal = [setting.run("status", terminal=True) for _ in range(3)]
+        in_full = [setting.run("status") for _ in range(3)]
+    return statistics.median(scraped), statistics.median(on_terminal), statistics.median(in_full)
 
 
 def _timed_scrape(port: int) -> float:
