@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import psutil
 import psycopg
 from xxhash import xxh3_128_digest
 
@@ -26,6 +27,7 @@ from tests.store.crowd import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import LiteralString
 
     from monitor.store import SqlStore
     from tests.postgres import Server
@@ -128,9 +130,15 @@ def imported(database: str, users: int) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """Rows of all tables before and after, and bytes of the database after each vacuumed round."""
+    """Rows of all tables before and after, and bytes of the database after each vacuumed round.
+
+    ``wal`` is the bytes of write-ahead log and ``cpu`` the seconds of PostgreSQL's processor that a poll costs, vacuum
+    included.
+    """
 
     users: int
+    wal: float
+    cpu: float
     before: dict[str, int]
     after: dict[str, int]
     sizes: list[int]
@@ -142,9 +150,16 @@ def growth(server: Server, users: int, rounds: int) -> Growth:
         Schema(url).upgrade()
         now = datetime.now(UTC)
         fill(url, users=users, now=now, target=TARGET)
-        before = _rows(url)
+        before, wal, cpu = _rows(url), _wal(url), _cpu()
         sizes = list(_rounds(url, now, rounds))
-        return Growth(users=users, before=before, after=_rows(url), sizes=sizes)
+        return Growth(
+            users=users,
+            wal=(_wal(url) - wal) / users / rounds,
+            cpu=(_cpu() - cpu) / users / rounds,
+            before=before,
+            after=_rows(url),
+            sizes=sizes,
+        )
 
 
 def _rounds(url: str, now: datetime, rounds: int) -> Iterator[int]:
@@ -152,9 +167,26 @@ def _rounds(url: str, now: datetime, rounds: int) -> Iterator[int]:
         asyncio.run(_round(url, now + number * timedelta(minutes=15)))
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("VACUUM")
-            row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
-            assert row is not None
-            yield row[0]
+        yield int(_asked_for(url, "SELECT pg_database_size(current_database())"))
+
+
+def _wal(url: str) -> float:
+    return _asked_for(url, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')")
+
+
+def _cpu() -> float:
+    """Return the processor time of PostgreSQL's processes; of those that have ended their parent keeps account."""
+    times = [each.cpu_times() for each in psutil.Process().children(recursive=True) if each.name() == "postgres"]
+    return sum(each.user + each.system for each in times) + sum(
+        each.children_user + each.children_system for each in times
+    )
+
+
+def _asked_for(url: str, question: LiteralString) -> float:
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(question).fetchone()
+    assert row is not None
+    return float(row[0])
 
 
 async def _round(url: str, now: datetime) -> None:
