@@ -160,7 +160,7 @@ def draw(measured: Measured, file: Path) -> None:
     left.axhline(measured.median(SDK), color="#888888", linestyle=":", label="vendor's SDK over aiohttp")
     left.set(xscale="log", xlabel="users in the cohort", ylabel="polls per second", ylim=(0, None))
     left.set_title("One replica on one core, PostgreSQL, 32 in flight, no latency", fontsize=10)
-    left.annotate("all that 1,000 users\nask for", (users[0], measured.by_users[users[0]][0]), (users[0] * 1.3, 2600))
+    left.annotate("all that 1,000 users\nask for", (users[0], measured.by_users[users[0]][0]), (users[0] * 2.6, 2300))
     left.legend(frameon=False, loc="center right")
     numbers = sorted(measured.by_replicas)
     right.plot(numbers, [measured.by_replicas[each] for each in numbers], marker="o", color="#1f6f8b", label="measured")

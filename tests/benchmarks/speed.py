@@ -92,7 +92,7 @@ def on_postgres(database: str, upstream_port: int, in_flight: int, seconds: floa
 
 def replicas(server: Server, number: int, seconds: float) -> float:
     """Measure so many replicas together, each with few requests in flight to an upstream that takes its time."""
-    with crowd(server, 20_000) as url, tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
+    with crowd(server, 5_000) as url, tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         settings = [
             Setting(
                 directory=Path(directory),
