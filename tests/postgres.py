@@ -119,6 +119,13 @@ def hand_over(*directories: Path) -> None:
             shutil.chown(each, UNPRIVILEGED)
 
 
+def let_in(directory: Path) -> Path:
+    """Let the user that servers run as enter a directory of pytest's, and return it."""
+    for each in (directory, *directory.parents[:2]):
+        each.chmod(0o755)
+    return directory
+
+
 def _initialise(binaries: Path, data: Path) -> None:
     subprocess.run(
         [

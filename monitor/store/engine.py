@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from monitor.errors import StoreError, StoreUnavailable
+from monitor.store.passfile import look_at_passfile
 from monitor.store.tables import to_json
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ def _options(url: URL) -> dict[str, Any]:
 def _begin(engine: Engine) -> None:
     """Begin PostgreSQL's transactions ourselves, with their settings in the same message."""
     # Set in each transaction, since a pooler gives each another connection; for the driver it is in autocommit.
+    look_at_passfile(engine)
     begin = "; ".join(("BEGIN", *(f"SET LOCAL {name} = {value}" for name, value in SETTINGS.items())))
 
     @event.listens_for(engine, "begin")

@@ -35,7 +35,10 @@ max_client_conn = 200
 
 @contextmanager
 def pooled(url: str, directory: Path) -> Iterator[str]:
-    """Put pgbouncer in front of the database at ``url``, and give the URL through it."""
+    """Put pgbouncer in front of the server of the database at ``url``, and give the URL through it.
+
+    ``directory`` is to be one that the user that servers run as may enter.
+    """
     program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
     if program is None:
         message = "pgbouncer is not installed; Debian's package is pgbouncer"
@@ -46,7 +49,6 @@ def pooled(url: str, directory: Path) -> Iterator[str]:
         SETTINGS.format(host=behind.host, upstream=behind.port, user=behind.username, port=port, shared=SHARED)
     )
     hand_over(settings)
-    settings.chmod(0o644)
     log = (directory / "pgbouncer.log").open("wb")
     with log, subprocess.Popen([program, settings], stdout=log, stderr=log, user=unprivileged(), cwd="/") as process:
         try:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def shared(store_kind: str) -> bool:
     """Tell whether other processes may have users of this store in hand."""
-    return store_kind == "postgresql"
+    return store_kind in {"postgresql", "pgbouncer"}
 
 
 async def test_where_a_process_is_alone_it_ends_the_leases_of_the_one_before(stage: Stage, shared: bool) -> None:

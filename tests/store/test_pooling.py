@@ -5,33 +5,30 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from monitor.store import Schema, open_store
 from tests.e2e.processes import findings, stand
 from tests.store.contract_recount import agrees
 from tests.store.contract_stage import ANN, BOB, Stage, broken, connected
-from tests.store.pgbouncer import pooled
+from tests.store.pgbouncer import SHARED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.tools
 MANY = [UUID(int=number) for number in range(1, 401)]
 
 
-@pytest.fixture
-def through(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the URL of an empty database behind pgbouncer."""
-    directory = tmp_path_factory.mktemp("pgbouncer")
-    for each in (directory, *directory.parents[:2]):
-        each.chmod(0o755)  # pgbouncer runs as nobody
-    with pooled(postgres_url, directory) as url:
-        yield url
+def server_connections(url: str) -> int:
+    """Return how many connections, but our own, the server has to this database."""
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with psycopg.connect(url) as direct:
+        return cast("tuple[int]", direct.execute(others).fetchone())[0]
 
 
 def test_the_schema_goes_both_ways(through: str) -> None:
@@ -60,14 +57,15 @@ async def test_two_replicas_do_all_their_work(through: str) -> None:
         await each.store.aclose()
 
 
-async def test_claims_of_many_at_once_are_disjoint(through: str) -> None:
-    """More claimers than the pooler has connections: nobody is handed out twice, and nobody is left."""
+async def test_claims_of_many_at_once_are_disjoint(through: str, postgres_url: str) -> None:
+    """More claimers than the server has connections: nobody is handed out twice, and nobody is left."""
     Schema(through).upgrade()
     stages = [Stage(open_store(through)) for _ in range(6)]
     await stages[0].register(*MANY)
     shares = await asyncio.gather(*(each.claim(limit=50) for each in stages for _ in range(2)))
     taken = [user for share in shares for user in share]
     assert len(taken) == len(set(taken)) == len(MANY)
+    assert server_connections(postgres_url) == SHARED < len(stages)
     for each in stages:
         await each.store.aclose()
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,8 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.postgres import CARELESS, hand_over, started
+from tests.e2e.processes import findings, stand
+from tests.postgres import CARELESS, hand_over, let_in, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,11 +86,12 @@ def serving(directory: Path, host: str) -> Iterator[Secured]:
     with started(settings=settings, programs=PROGRAMS) as server:
         with psycopg.connect(server.admin_url, autocommit=True) as admin:
             admin.execute(f"CREATE ROLE monitor LOGIN PASSWORD '{PASSWORD}'")
-            admin.execute("CREATE DATABASE monitor OWNER monitor")
+            for each in ("monitor", "lively"):
+                admin.execute(f"CREATE DATABASE {each} OWNER monitor")
         port = make_url(server.admin_url).port
         assert port is not None
         passfile = directory / "pgpass"
-        passfile.write_text(f"localhost:{port}:monitor:monitor:{PASSWORD}\n")
+        passfile.write_text(f"localhost:{port}:*:monitor:{PASSWORD}\n")
         passfile.chmod(0o600)
         yield Secured(directory=directory, port=port)
 
@@ -95,10 +99,7 @@ def serving(directory: Path, host: str) -> Iterator[Secured]:
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     """Give a server whose certificate is for its name."""
-    directory = tmp_path_factory.mktemp("secured")
-    for each in (directory, *directory.parents[:2]):
-        each.chmod(0o755)  # PostgreSQL runs as nobody
-    with serving(directory, "localhost") as server:
+    with serving(let_in(tmp_path_factory.mktemp("secured")), "localhost") as server:
         server.run("db", "upgrade", url=server.url()).check_returncode()
         yield server
 
@@ -118,6 +119,19 @@ def test_it_works_with_a_verified_server_and_a_password_file(secured: Secured) -
     status = secured.run("status", url=secured.url())
     assert status.returncode == 0
     assert status.stdout.startswith("users\tsim\t1\t")
+
+
+def test_the_daemon_works_over_it(secured: Secured, tmp_path: Path) -> None:
+    """What it finds is what was done, and it drains."""
+    scenario = {"users": 20, "seed": 3, "changes": {"per_second": 4, "from": 1, "rest": 1, "until": "3s"}}
+    url = secured.url().replace("/monitor?", "/lively?")
+    with stand(tmp_path, url, scenario) as stage, stage.daemon() as daemon:
+        time.sleep(6)
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(20) == 0
+        found = findings(stage)
+    found.assert_exact()
+    assert found.tally.found > 5
 
 
 def test_the_address_is_accepted_and_shown(secured: Secured) -> None:
@@ -148,20 +162,20 @@ def test_a_connection_without_tls_is_refused(secured: Secured) -> None:
 
 
 def test_a_missing_password_file_is_told(secured: Secured) -> None:
-    """As a password that was not supplied."""
-    line = refused(secured.run("status", url=secured.url(passfile=str(secured.directory / "nowhere"))))
-    assert "password" in line
+    """By its name, with migrations and questions alike."""
+    missing = secured.directory / "nowhere"
+    for command in (["status"], ["db", "upgrade"]):
+        line = refused(secured.run(*command, url=secured.url(passfile=str(missing))))
+        assert line == f"monitor: password file {missing}: there is no such file"
 
 
 def test_a_password_file_that_others_may_read_is_not_used(secured: Secured) -> None:
-    """As libpq has it, and the line says so."""
+    """As libpq has it, which says so on a line of its own."""
     lax = Path(shutil.copy(secured.directory / "pgpass", secured.directory / "lax"))
     lax.chmod(0o644)
-    done = secured.run("status", url=secured.url(passfile=str(lax)))
-    warning, line = done.stderr.splitlines()
-    assert done.returncode == 1
-    assert "group or world access" in warning
-    assert "no password supplied" in line
+    for command in (["status"], ["db", "upgrade"]):
+        line = refused(secured.run(*command, url=secured.url(passfile=str(lax))))
+        assert line == f"monitor: password file {lax}: others may use it, and so it is not used; chmod 600 helps"
 
 
 def test_a_wrong_password_is_told(secured: Secured) -> None:
