@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor import events
+from monitor.core.incidents import Cause
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -29,7 +30,7 @@ class Availability:
         """Note that the database did not do what ``job`` asked."""
         self._metrics.database_up(up=False)
         if not self._failing:
-            self._log.error(events.DATABASE_LOST, job=job, reason=str(error))
+            self._log.error(events.DATABASE_LOST, cause=Cause.MONITOR.value, job=job, reason=str(error))
         self._failing.add(job)
 
     def answered(self, job: str) -> None:

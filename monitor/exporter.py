@@ -23,7 +23,7 @@ from monitor.core.tally import Count
 from monitor.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from monitor.core.tally import Key
@@ -47,12 +47,12 @@ Labels = tuple[str, ...]
 class DomainFigures:
     """What the database says at one moment.
 
-    ``undelivered`` is the number of alert notices that wait, ``reported`` the vendor's own total by target.
+    ``undelivered`` is the number of alert notices that wait by sink, ``reported`` the vendor's own total by target.
     """
 
     counts: Mapping[Key, int]
     freshness: Mapping[str, Freshness]
-    undelivered: int
+    undelivered: Mapping[str, int]
     reported: Mapping[str, int]
 
 
@@ -67,6 +67,7 @@ class Exporter:
         rates: Mapping[str, float],
         interval: timedelta,
         clock: Callable[[], datetime],
+        sinks: Sequence[str] = ("log",),
     ) -> None:
         """Keep the settings.
 
@@ -76,7 +77,9 @@ class Exporter:
             rates: the configured requests per second, by target.
             interval: the configured one.
             clock: the time of day.
+            sinks: what alerts are told to, by name.
         """
+        self._sinks = sinks
         self._metrics = metrics
         self._store = store
         self._rates = rates
@@ -102,7 +105,7 @@ class Exporter:
         return DomainFigures(
             counts=await views.counts(),
             freshness={name: await views.freshness(name, interval=self._interval, now=now) for name in self._rates},
-            undelivered=await self._store.outbox.undelivered(),
+            undelivered={**dict.fromkeys(self._sinks, 0), **await self._store.outbox.undelivered()},
             reported=await views.reported(since=now - REPORTED_WITHIN),
         )
 
@@ -151,6 +154,10 @@ class DomainCollector(Collector):
             "junction_alerts", "Alerts firing now.", ("provider", "severity"),
             _summed(self._sums(Count.ALERTS), lambda key: key[:3]),
         )  # fmt: skip
+        yield _gauge(
+            "junction_incidents", "Incidents open now.", ("provider", "error_type"),
+            _summed(self._sums(Count.INCIDENTS), lambda key: key[:3]),
+        )  # fmt: skip
         states: dict[Labels, float] = {(target, state): 0 for target in self._rates_allowed for state in USER_STATES}
         states |= {(key[0], key[1]): amount for key, amount in self._sums(Count.USERS).items()}
         yield _gauge("junction_users", "Users of the cohort by state.", ("state",), states)
@@ -164,7 +171,8 @@ class DomainCollector(Collector):
         waiting = GaugeMetricFamily(
             "junction_monitor_alerts_undelivered", "Alert notices that wait for a sink.", labels=("sink",)
         )
-        waiting.add_metric(("log",), self._figures.undelivered)
+        for sink, count in self._figures.undelivered.items():
+            waiting.add_metric((sink,), count)
         yield waiting
 
     def _fresh(self) -> Iterator[Metric]:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 import structlog
 
-from monitor import events
-from monitor.core.wording import REMEDIES, clean
+from monitor.core.wording import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+    from monitor.core.telling import Telling
 
 MASK: Final = "**********"
 SECRET_NAMES: Final = frozenset(
@@ -55,37 +56,28 @@ def stderr(level: Level) -> FilteringBoundLogger:
 
 
 class AlertLog:
-    """The alert log: ``connection.alert`` lines, flushed one by one."""
+    """The alert log: ``connection.alert`` and ``incident.alert`` lines, flushed one by one."""
 
     def __init__(
         self,
         format: Format,  # noqa: A002 - the key's name
         *,
-        user_id: Callable[[str], str],
-        runbook_base_url: str | None,
+        telling: Telling,
         stream: TextIO | None = None,
     ) -> None:
         stream = stream or sys.stdout
         # Its own logger: whoever asks for less noise still gets every alert.
         self._log = _logger("debug", stream, console=_for_people(format, stream))
-        self._user_id = user_id
-        self._runbooks = runbook_base_url.rstrip("/") if runbook_base_url else None
+        self._telling = telling
 
-    def write(self, payload: Mapping[str, Any]) -> None:
+    def write(self, event: str, payload: Mapping[str, Any]) -> None:
         """Write one line and flush it.
 
         Raises:
             OSError: it could not be written.
         """
-        told = {**payload, "user_id": self._user_id(payload["user_id"])}
-        told["runbook_url"] = self._runbook(payload["error_type"])
         level = LEVELS.get(payload["severity"], "warning")
-        getattr(self._log.bind(_must_be_written=True), level)(events.CONNECTION_ALERT, **told)
-
-    def _runbook(self, error_type: str | None) -> str | None:
-        if self._runbooks is None:
-            return None
-        return f"{self._runbooks}/{error_type if error_type in REMEDIES else 'unknown'}.md"
+        getattr(self._log.bind(_must_be_written=True), level)(event, **self._telling.told(payload))
 
 
 class _Output:

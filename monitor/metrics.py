@@ -27,14 +27,21 @@ LAG_SECONDS: Final = (0.1, 0.5, 1, 2.5, 5, 15, 30, 60, 300, 900, 1800, 3600)
 COMMIT_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 DELAY_SECONDS: Final = (10, 30, 60, 300, 900, 1800, 3600, 2 * 3600, 6 * 3600, 86400)
 RECOVERY_SECONDS: Final = (60, 300, 900, 3600, 6 * 3600, 86400, 2 * 86400, 7 * 86400, 30 * 86400)
-DELIVERY_OUTCOMES: Final = ("delivered", "failed")
+DELIVERY_OUTCOMES: Final = ("delivered", "failed", "rolled_up", "gave_up")
 CLOCK: Final = "by this process's own clock"
 
 
 class ProgrammeMetrics:
-    """Counts and times what this process does; the children of known targets are made beforehand."""
+    """Counts and times what this process does; the children of known targets and sinks are made beforehand."""
 
-    def __init__(self, registry: CollectorRegistry, *, targets: Sequence[str], revision: str = "unknown") -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        *,
+        targets: Sequence[str],
+        sinks: Sequence[str] = ("log",),
+        revision: str = "unknown",
+    ) -> None:
         self.registry = registry
         target = ("target",)
         self._polls = Counter(
@@ -120,9 +127,9 @@ class ProgrammeMetrics:
             registry=registry,
         )
         build.labels(__version__, revision, platform.python_version()).set(1)
-        self._prepare(targets)
+        self._prepare(targets, sinks)
 
-    def _prepare(self, targets: Sequence[str]) -> None:
+    def _prepare(self, targets: Sequence[str], sinks: Sequence[str]) -> None:
         """Make the series that are known in advance, so that a rule sees the first event."""
         for name in targets:
             self._poll_children(name)
@@ -132,8 +139,9 @@ class ProgrammeMetrics:
                 each.labels(name)
             self._up.labels(name).set(1)
             self._throttle.labels(name).set(1)
-        for each_outcome in DELIVERY_OUTCOMES:
-            self._deliveries.labels("log", each_outcome)
+        for sink in sinks:
+            for each_outcome in DELIVERY_OUTCOMES:
+                self._deliveries.labels(sink, each_outcome)
 
     def polled(self, target: str, polls: Sequence[Poll]) -> None:
         """Polls of a target ended; they come by the hundred, so the counters move once for each value."""

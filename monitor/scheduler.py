@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 POLL_TICK: Final = 0.25
+EVALUATE_TICK: Final = 1.0
 NOTIFY_TICK: Final = 1.0
 TURN_TICK: Final = 2.0
 SIZE_UP_EVERY: Final = 60.0

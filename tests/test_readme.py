@@ -19,7 +19,7 @@ def exported() -> set[str]:
     """Return the names of all metrics, counters with their ending."""
     programme = ProgrammeMetrics(CollectorRegistry(), targets=["acme"])
     fresh = Freshness(fresh=0, overdue=0, oldest=NOW, latest=NOW)
-    figures = DomainFigures(counts={}, freshness={"acme": fresh}, undelivered=0, reported={"acme": 1})
+    figures = DomainFigures(counts={}, freshness={"acme": fresh}, undelivered={"log": 0}, reported={"acme": 1})
     domain = DomainCollector(figures, {"acme": 50.0}, timedelta(minutes=15))
     families = [*programme.registry.collect(), *domain.collect()]
     return {f"{each.name}_total" if each.type == "counter" else each.name for each in families}

@@ -12,13 +12,14 @@ from prometheus_client import CollectorRegistry
 
 from monitor import __version__, events, logs
 from monitor.app.opening import clock, prepare, run_in_loop
-from monitor.app.parts import Parts
-from monitor.app.privacy import log_user_id
+from monitor.app.parts import Parts, evaluator
+from monitor.app.sinks import Sinks
 from monitor.errors import StoreUnavailable
+from monitor.evaluator import EvaluationLoop
 from monitor.exporter import Exporter
 from monitor.metrics import ProgrammeMetrics
 from monitor.notifier import Notifier
-from monitor.scheduler import NOTIFY_TICK, POLL_TICK, SIZE_UP_EVERY, TURN_TICK, Scheduler
+from monitor.scheduler import EVALUATE_TICK, NOTIFY_TICK, POLL_TICK, SIZE_UP_EVERY, TURN_TICK, Scheduler
 from monitor.server import Server
 from monitor.store import occupied, open_store
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 DATABASE_RETRY: Final = 2.0
 """Seconds between two attempts to reach the database at start."""
+LAST_DECISIONS: Final = 5.0
+"""Seconds that the last decisions on alerts may take at the end."""
 LAST_NOTICES: Final = 5.0
 """Seconds that telling the last notices may take at the end."""
 DRAIN_SLACK: Final = 2.0
@@ -55,7 +58,9 @@ class Daemon:
         self._stop = asyncio.Event()
         self._log = logs.configure(config.log.level, config.log.format)
         self._scheduler = Scheduler()
-        self._metrics = ProgrammeMetrics(CollectorRegistry(), targets=list(config.require_targets()))
+        self._metrics = ProgrammeMetrics(
+            CollectorRegistry(), targets=list(config.require_targets()), sinks=config.alerts.sink_names
+        )
         self._failing: list[str] = []
 
     async def run(self) -> int:
@@ -67,9 +72,17 @@ class Daemon:
             stack.enter_context(occupied(self._config.database.url))
             store = open_store(self._config.database.url)
             stack.push_async_callback(store.aclose)
-            parts = Parts(self._config, store, self._metrics, self._log, self._wake_notifier)
+            parts = Parts(self._config, store, self._metrics, self._log, self._wake_evaluation)
             stack.push_async_callback(parts.aclose)
-            self._notifier = self._make_notifier(store, parts)
+            self._sinks = Sinks(self._config, store.outbox, self._metrics, parts.availability, self._log)
+            stack.push_async_callback(self._sinks.aclose)
+            self._notifier = Notifier(self._sinks.couriers)
+            self._evaluation = EvaluationLoop(
+                evaluator(self._config, store),
+                availability=parts.availability,
+                log=self._log,
+                on_told=self._notifier.tick,
+            )
             server = self._make_server(store)
             await server.start()
             stack.push_async_callback(server.stop)
@@ -101,21 +114,30 @@ class Daemon:
         for each in parts.targets.values():
             await parts.bring_forward(each)
         polling = asyncio.create_task(parts.poller.run())
+        evaluating = asyncio.create_task(self._evaluation.run())
         notifying = asyncio.create_task(self._notifier.run())
         self._schedule(parts)
         stopping = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({stopping, polling, notifying}, return_when=asyncio.FIRST_COMPLETED)
-        crashed = polling.done() or notifying.done()
-        await self._drain(parts, polling, notifying)
+        await asyncio.wait({stopping, polling, evaluating, notifying}, return_when=asyncio.FIRST_COMPLETED)
+        crashed = polling.done() or evaluating.done() or notifying.done()
+        await self._drain(parts, polling, evaluating, notifying)
         stopping.cancel()
         return 1 if crashed else 0
 
-    async def _drain(self, parts: Parts, polling: asyncio.Task[None], notifying: asyncio.Task[None]) -> None:
+    async def _drain(
+        self,
+        parts: Parts,
+        polling: asyncio.Task[None],
+        evaluating: asyncio.Task[None],
+        notifying: asyncio.Task[None],
+    ) -> None:
         self._log.info(events.MONITOR_DRAINING, in_hand=parts.poller.in_hand)
         self._scheduler.stop()
         parts.poller.stop()
         await parts.turns.stop()
         await self._finish(polling, self._config.poll.timeout.total_seconds() + DRAIN_SLACK, "poll")
+        self._evaluation.stop()
+        await self._finish(evaluating, LAST_DECISIONS, "evaluate")
         self._notifier.stop()
         await self._finish(notifying, LAST_NOTICES, "notify")
 
@@ -129,25 +151,12 @@ class Daemon:
 
     def _schedule(self, parts: Parts) -> None:
         self._scheduler.tick(POLL_TICK, "poll", parts.poller.tick)
+        self._scheduler.tick(EVALUATE_TICK, "evaluate", self._evaluation.tick)
         self._scheduler.tick(NOTIFY_TICK, "notify", self._notifier.tick)
-        for job in parts.jobs():
+        for job in [*parts.jobs(), *self._sinks.jobs]:
             self._scheduler.tick(TURN_TICK, job.name, partial(parts.turns.tick, job))
         self._scheduler.every(SIZE_UP_EVERY, "size-up", parts.size_up)
         self._scheduler.start()
-
-    def _make_notifier(self, store: Store, parts: Parts) -> Notifier:
-        return Notifier(
-            outbox=store.outbox,
-            alert_log=logs.AlertLog(
-                self._config.log.format,
-                user_id=log_user_id(self._config.privacy),
-                runbook_base_url=self._config.alerts.runbook_base_url,
-            ),
-            metrics=self._metrics,
-            availability=parts.availability,
-            log=self._log,
-            clock=clock,
-        )
 
     def _make_server(self, store: Store) -> Server:
         exporter = Exporter(
@@ -156,6 +165,7 @@ class Daemon:
             rates={name: each.max_requests_per_second for name, each in self._config.require_targets().items()},
             interval=self._config.poll.interval,
             clock=clock,
+            sinks=self._config.alerts.sink_names,
         )
         return Server(
             host=self._config.http.host,
@@ -168,9 +178,9 @@ class Daemon:
     def _what_fails(self) -> list[str]:
         return [] if self._scheduler.alive else ["scheduler"]
 
-    def _wake_notifier(self, verdicts: Sequence[Verdict]) -> None:
-        if any(each.change and each.change.decisions for each in verdicts):
-            self._notifier.tick()
+    def _wake_evaluation(self, verdicts: Sequence[Verdict]) -> None:
+        if any(each.change and each.change.transitions for each in verdicts):
+            self._evaluation.tick()
 
     def _facts(self, port: int) -> dict[str, object]:
         poll = self._config.poll

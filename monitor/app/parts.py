@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from monitor.app.opening import clock
+from monitor.app.policy import alert_policy
 from monitor.app.privacy import external_user_id, log_user_id
 from monitor.availability import Availability
-from monitor.core.alerting import Policy, Severity
 from monitor.core.judge import Cadence
 from monitor.core.tally import Count, Key
 from monitor.errors import StoreUnavailable
+from monitor.evaluator import Evaluator
 from monitor.housekeeping import CROSS_CHECK_EVERY, PRUNE_EVERY, Pruning, Retention, TargetJobs
 from monitor.junction import JunctionClient
 from monitor.pacing import Pacer
@@ -45,6 +46,11 @@ def junction(config: Config, target: TargetConfig) -> JunctionClient:
         concurrency=config.poll.concurrency,
         external_user_id=external_user_id(config.privacy),
     )
+
+
+def evaluator(config: Config, store: Store) -> Evaluator:
+    """Return what decides on alerts."""
+    return Evaluator(alerts=store.alerts, policy=alert_policy(config), sinks=config.alerts.sink_names, clock=clock)
 
 
 class Parts:
@@ -81,7 +87,6 @@ class Parts:
             polls=store.polls,
             committer=Committer(
                 polls=store.polls,
-                policy=Policy(severities={each: Severity(word) for each, word in config.alerts.severities.items()}),
                 metrics=metrics,
                 report=Report(metrics, log, log_user_id(config.privacy)),
                 clock=clock,

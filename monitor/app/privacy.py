@@ -25,7 +25,16 @@ def external_user_id(privacy: Privacy) -> Callable[[str], str | None]:
 
 def log_user_id(privacy: Privacy) -> Callable[[UUID | str], str]:
     """Return how a user id stands in a log line: plain or hashed."""
-    if privacy.log_user_id == "plain":
+    return _user_id(privacy, privacy.log_user_id)
+
+
+def sink_user_id(privacy: Privacy, said: str | None) -> Callable[[UUID | str], str]:
+    """Return how a user id stands in what a sink is told: as the sink says, else as in a log line."""
+    return _user_id(privacy, said or privacy.log_user_id)
+
+
+def _user_id(privacy: Privacy, said: str) -> Callable[[UUID | str], str]:
+    if said == "plain":
         return str
     hashed = _hasher(privacy)
     return lambda user_id: hashed(str(user_id))

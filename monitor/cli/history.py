@@ -47,7 +47,7 @@ async def _show(
     config: "Config", target: str | None, user: "UUID", moment: "datetime | None", *, as_json: bool
 ) -> bool:
     async with session.opened(config) as store:
-        name = await _target_of(store, [target] if target else list(config.targets), user)
+        name = await target_of(store, [target] if target else list(config.targets), user)
         if name is None:
             streams.note(f"{user}: not known to {target or 'any target'}")
             return False
@@ -56,8 +56,12 @@ async def _show(
         return await _show_transitions(store, name, user, as_json=as_json)
 
 
-async def _target_of(store: "Store", targets: list[str], user: "UUID") -> str | None:
-    """Return the target that knows the user, None where none does."""
+async def target_of(store: "Store", targets: list[str], user: "UUID") -> str | None:
+    """Return the target that knows the user, None where none does.
+
+    Raises:
+        UsageError: several do.
+    """
     known = [each for each in targets if await store.cohort.member(each, user) is not None]
     if len(known) > 1:
         raise UsageError(f"{user} is known to several targets, name one: --target {'|'.join(known)}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from monitor.core.model import Connection, Transition
-    from monitor.ports import ConnectionView, Member, PastSnapshot
+    from monitor.ports import AlertView, ConnectionView, IncidentView, Member, PastSnapshot
 
 
 def transition(each: Transition) -> dict[str, Any]:
@@ -80,3 +80,52 @@ def snapshot(target: str, user_id: UUID, at: datetime, stood: PastSnapshot) -> d
 
 def _row(each: Connection) -> dict[str, Any]:
     return {field.name: getattr(each, field.name) for field in fields(each)} | {"resources": dict(each.resources)}
+
+
+def alert(each: AlertView) -> dict[str, Any]:
+    """Return one alert as it is kept."""
+    raised = each.alert
+    return {
+        "alert_id": raised.id,
+        "state": raised.state,
+        "severity": raised.severity,
+        "kind": raised.kind,
+        "target": raised.user.target,
+        "user_id": raised.user.user_id,
+        "provider": raised.provider or None,
+        "resource": raised.slot.resource or None,
+        "status": raised.status,
+        "error_type": raised.error_type,
+        "error_message": raised.error_message,
+        "errored_at": raised.errored_at,
+        "began_at": raised.began_at,
+        "confirmed_at": raised.confirmed_at,
+        "due_at": raised.due_at,
+        "fired_at": raised.fired_at,
+        "fired_reason": each.fired_reason,
+        "resolved_at": each.resolved_at,
+        "reason": each.reason,
+        "incident_id": raised.incident_id,
+    }
+
+
+def incident(each: IncidentView) -> dict[str, Any]:
+    """Return one incident as it is kept."""
+    wave = each.incident
+    return {
+        "incident_id": wave.id,
+        "state": wave.state,
+        "severity": wave.severity,
+        "cause": wave.cause,
+        "target": wave.key.target,
+        "provider": wave.key.provider,
+        "error_type": wave.key.error_type,
+        "since": wave.since,
+        "opened_at": wave.opened_at,
+        "users": wave.users,
+        "share": wave.share,
+        "broken": wave.broken,
+        "updates": wave.updates,
+        "resolved_at": wave.resolved_at,
+        "reason": each.reason,
+    }

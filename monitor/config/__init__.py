@@ -4,9 +4,11 @@ from monitor.config.display import schema, show
 from monitor.config.loading import load
 from monitor.config.secret import Secret, SecretFile
 from monitor.config.settings import Alerts, Config, Database, Http, Log, Poll, Privacy, Severity
+from monitor.config.sink import AlertmanagerSink, WebhookSink
 from monitor.config.target import Target
 
 __all__ = [
+    "AlertmanagerSink",
     "Alerts",
     "Config",
     "Database",
@@ -18,6 +20,7 @@ __all__ = [
     "SecretFile",
     "Severity",
     "Target",
+    "WebhookSink",
     "load",
     "schema",
     "show",

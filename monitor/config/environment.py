@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.config.document import plain
-from monitor.config.keys import is_text, is_value, is_word, kind_at, values_like
+from monitor.config.keys import is_list, is_text, is_value, is_word, kind_at, values_like
 from monitor.config.wording import NEAR
 
 if TYPE_CHECKING:
@@ -62,9 +62,11 @@ def variable(path: tuple[str, ...]) -> str:
 
 
 def _value(path: tuple[str, ...], text: str) -> Any:
-    """Return what a variable's text is where it stands for a number or a truth value, else the text."""
+    """Return what a variable's text is: a number, a truth value, a list with commas between, else the text."""
     if text == "null":
         return None
+    if is_list(path):
+        return [each.strip() for each in text.split(",")]
     return text if is_text(path) or is_word(path) or not text else plain(text)
 
 

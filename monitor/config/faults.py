@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitor.config.environment import variable
 from monitor.config.expectation import EXPECTED
-from monitor.config.keys import is_text, is_value, names_at
+from monitor.config.keys import is_text, is_value, names_at, types_at, untagged
 from monitor.config.wording import described, dotted, hint, sort_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,12 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "float_type": "a number",
     "int_from_float": "a whole number",
     "int_type": "a whole number",
+    "list_type": "a list",
+    "missing": "a value",
+    "model_attributes_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",
     "string_unicode": "text in Unicode",
+    "too_short": "one or more",
     "string_type": "a string (in quotes where it looks like something else)",
 }
 _LIMITS: Final[Mapping[str, tuple[str, str]]] = {
@@ -35,6 +39,8 @@ _LIMITS: Final[Mapping[str, tuple[str, str]]] = {
     "less_than": ("lt", "less than {}"),
     "less_than_equal": ("le", "{} or less"),
 }
+_UNTYPED: Final = frozenset({"union_tag_invalid", "union_tag_not_found"})
+"""Of several sections one may stand here, and its ``type`` does not say which."""
 _ABSENT: Final = object()
 
 
@@ -71,16 +77,27 @@ def lines(error: ValidationError, sources: Sources) -> Iterator[str]:
 
 
 def _told(error: ErrorDetails, sources: Sources) -> tuple[tuple[str, ...], str]:
-    path = tuple(str(part) for part in error["loc"])
+    tagged = tuple(str(part) for part in error["loc"])
+    path = untagged(tagged)
     context = error.get("ctx", {})
     if error["type"] == "extra_forbidden":
-        return path, f"unknown key{hint(path[-1], names_at(path[:-1]))}"
+        return path, f"unknown key{hint(path[-1], names_at(tagged[:-1]))}"
     if path[-1] == "[key]":
-        return path[:-1], "expected a name of a-z, 0-9 and _ that begins with a letter"
+        return path[:-1], _of_name(error["type"], context)
+    if error["type"] in _UNTYPED:
+        path = (*path, "type")
+        return path, f"expected {' or '.join(types_at(tagged))}, got {_got(path, sources)}"
     if error["type"] == EXPECTED:
         got = context["got"] or _got(path, sources)
         return path[:-1] if context["of_section"] else path, f"expected {context['text']}, got {got}"
-    return path, f"expected {_expected(error['type'], context)}, got {_got(path, sources)}"
+    got = "an empty list" if error["type"] == "too_short" else _got(path, sources)
+    return path, f"expected {_expected(error['type'], context)}, got {got}"
+
+
+def _of_name(kind: str, context: Mapping[str, Any]) -> str:
+    if kind == EXPECTED:
+        return f"expected {context['text']}, got {context['got']}"
+    return "expected a name of a-z, 0-9 and _ that begins with a letter"
 
 
 def _expected(kind: str, context: Mapping[str, Any]) -> str:
@@ -102,7 +119,10 @@ def _got(path: tuple[str, ...], sources: Sources) -> str:
 
 def _at(values: Any, path: tuple[str, ...]) -> Any:
     for key in path:
-        if not isinstance(values, dict) or key not in values:
+        if isinstance(values, list) and key.isdecimal() and int(key) < len(values):
+            values = values[int(key)]
+        elif isinstance(values, dict) and key in values:
+            values = values[key]
+        else:
             return _ABSENT
-        values = values[key]
     return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import stat
 import time
@@ -19,6 +20,9 @@ MASK: Final = "**********"
 MAX_BYTES: Final = 65536
 LOOK_AGAIN_AFTER: Final = 1.0
 """Seconds for which a key file is taken to be what it was."""
+SIGNING_PREFIX: Final = "whsec_"
+SIGNING_BYTES: Final = (24, 64)
+_SIGNING_SHAPE: Final = "a Standard Webhooks secret: whsec_ and 24 to 64 bytes in base64"
 _SHAPE: Final = "a key of printable ASCII characters without white space"
 
 
@@ -41,10 +45,15 @@ class Secret:
 class SecretFile(Secret):
     """A key in a file, read again when the file was changed or replaced; what cannot be read changes nothing."""
 
-    __slots__ = ("_clock", "_looked_at", "_seen", "path")
+    __slots__ = ("_check", "_clock", "_looked_at", "_seen", "path")
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        """Read the key.
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        check: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Read the key; ``check`` raises a ValueError for one that will not do.
 
         Raises:
             OSError: the file cannot be read.
@@ -52,8 +61,10 @@ class SecretFile(Secret):
         """
         self.path = path
         self._clock = clock
+        self._check = check
         self._looked_at = clock()
         value, self._seen = _read(path)
+        check(value)
         super().__init__(value)
 
     def reveal(self) -> str:
@@ -67,7 +78,9 @@ class SecretFile(Secret):
     def _look_again(self) -> None:
         try:
             if _identity(self.path.stat()) != self._seen:
-                self._value, self._seen = _read(self.path)
+                value, seen = _read(self.path)
+                self._check(value)
+                self._value, self._seen = value, seen
         except (OSError, ValueError):
             return  # half-way through a rotation: the last good key stays, and the next look comes soon
 
@@ -113,17 +126,43 @@ def _refuse_type(value: object) -> None:
     raise expected(f"a string{hint}")
 
 
-def _in_file(value: object) -> Any:
+def _in_file(value: object, shape: str = _SHAPE, check: Callable[[str], None] = lambda _: None) -> Any:
     if isinstance(value, SecretFile):
         return value
     if not isinstance(value, str) or not value or "\0" in value:
         raise expected("the path of a file")
     try:
-        return SecretFile(Path(value))
+        return SecretFile(Path(value), check=check)
     except OSError as fault:
         raise expected("a readable file with the key", got=f"{value!r}: {fault.strerror}") from None
     except ValueError as fault:
-        raise expected(f"a file with {_SHAPE}", got=f"{value!r}: {fault}") from None
+        raise expected(f"a file with {shape}", got=f"{value!r}: {fault}") from None
+
+
+def _signs(value: str) -> None:
+    """Refuse what is no secret of Standard Webhooks, saying what it is and not the secret."""
+    if not value.startswith(SIGNING_PREFIX):
+        raise ValueError(f"one that does not begin with {SIGNING_PREFIX}")
+    encoded = value.removeprefix(SIGNING_PREFIX)
+    try:
+        size = len(base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True))
+    except ValueError:
+        raise ValueError("one that is not base64") from None
+    if not SIGNING_BYTES[0] <= size <= SIGNING_BYTES[1]:
+        raise ValueError(f"one of {size} bytes")
+
+
+def _signing_in_place(value: object) -> Any:
+    secret = _in_place(value)
+    try:
+        _signs(secret.reveal())
+    except ValueError as fault:
+        raise expected(_SIGNING_SHAPE, got=str(fault)) from None
+    return secret
+
+
+def _signing_in_file(value: object) -> Any:
+    return _in_file(value, _SIGNING_SHAPE, _signs)
 
 
 Key = Annotated[
@@ -141,3 +180,19 @@ KeyFile = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1}),
 ]
 """The path of a file with a key."""
+
+SigningKey = Annotated[
+    InstanceOf[Secret],
+    BeforeValidator(_signing_in_place),
+    PlainSerializer(lambda _: MASK, return_type=str),
+    WithJsonSchema({"type": "string", "writeOnly": True, "pattern": "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$"}),
+]
+"""A secret of Standard Webhooks in place."""
+
+SigningKeyFile = Annotated[
+    InstanceOf[SecretFile],
+    BeforeValidator(_signing_in_file),
+    PlainSerializer(lambda key: str(key.path), return_type=str),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+]
+"""The path of a file with a secret of Standard Webhooks."""

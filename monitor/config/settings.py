@@ -15,10 +15,11 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from monitor.config.address import DEFAULT_DATABASE, DatabaseAddress, Host, WebAddress, is_sqlite
-from monitor.config.duration import Interval, Timeout
+from monitor.config.duration import Duration, Interval, Timeout
 from monitor.config.expectation import expected
 from monitor.config.secret import Key, KeyFile
 from monitor.config.section import STRICT, Section
+from monitor.config.sink import LOG, Sink, SinkName
 from monitor.config.target import Target
 from monitor.errors import ConfigurationError
 
@@ -62,18 +63,85 @@ class Poll(Section):
     """How often a user is polled who is gone, in case of a return; a duration."""
 
 
+class Flapping(Section):
+    """When a connection is unstable: one alert in place of many."""
+
+    transitions: Annotated[int, Field(ge=1, le=1000)] = 4
+    """How many transitions of one connection are still many alerts; one more and it is unstable."""
+
+    within: Interval = timedelta(hours=1)
+    """Within what time; it is stable again when it was quiet for as long."""
+
+
+class IncidentRule(Section):
+    """When a wave of one error type at one provider is one alert; all of it must hold."""
+
+    min_users: Annotated[int, Field(ge=2, le=1_000_000_000)] = 5
+    """The fewest users."""
+
+    min_share: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """The least share of the target's connections at this provider, above 0 up to 1."""
+
+    within: Interval = timedelta(minutes=15)
+    """Within what time; an incident is over when nobody joined it for as long, or when all have healed."""
+
+
+def _empty(given: object) -> object:
+    return {} if given is None else given
+
+
 class Alerts(Section):
     """What becomes of errors."""
 
     severities: Annotated[
         dict[str, Severity],
-        BeforeValidator(lambda given: {} if given is None else given),
+        BeforeValidator(_empty),
         AfterValidator(lambda given: SEVERITIES | given),
     ] = Field(default_factory=lambda: dict(SEVERITIES), json_schema_extra={"default": {**SEVERITIES}})
     """How loud an error type is, laid over the defaults; a type that is not listed is a warning, none is no alert."""
 
+    provider_severities: Annotated[dict[str, dict[str, Severity]], BeforeValidator(_empty)] = Field(
+        default_factory=dict, json_schema_extra={"default": {}}
+    )
+    """By provider and error type, laid over severities; the error type any stands for every other one."""
+
+    confirm_for: Duration = timedelta(0)
+    """How long an error must have lasted before its alert fires; a duration."""
+
+    confirm_for_error_types: Annotated[dict[str, Duration], BeforeValidator(_empty)] = Field(
+        default_factory=dict, json_schema_extra={"default": {}}
+    )
+    """The same by error type, laid over confirm_for: a terminal error needs no confirmation."""
+
+    resource_lost: Severity = "none"
+    """How loud it is that a connection no longer gives one of its resources; none is no alert."""
+
+    user_gone: Severity = "none"
+    """How loud it is that Junction no longer knows a user; none is no alert."""
+
+    flapping: Flapping | None = Field(
+        default_factory=Flapping, json_schema_extra={"default": {"transitions": 4, "within": "1h"}}
+    )
+    """When a connection is unstable; null: never."""
+
+    incident: IncidentRule | None = Field(
+        default_factory=IncidentRule,
+        json_schema_extra={"default": {"min_users": 5, "min_share": 0.05, "within": "15m"}},
+    )
+    """When a wave of one error type at one provider is one alert; null: never."""
+
     runbook_base_url: WebAddress | None = None
     """Where your runbooks are: an alert's runbook_url is this, a slash, the error type, and .md. Null: no link."""
+
+    sinks: Annotated[dict[SinkName, Sink], BeforeValidator(lambda given: {} if given is None else given)] = Field(
+        default_factory=dict, json_schema_extra={"default": {}}
+    )
+    """Where alerts are told beside the log, each under a name of your own: a lower-case letter, then a-z, 0-9 and _."""
+
+    @property
+    def sink_names(self) -> tuple[str, ...]:
+        """The names of all sinks, that of the log first."""
+        return (LOG, *self.sinks)
 
 
 class Database(Section):
@@ -175,7 +243,7 @@ class Config(BaseSettings):
     retention: Retention = Field(default_factory=Retention)
     """How long what is past is kept."""
 
-    privacy: Privacy = Field(default_factory=Privacy)
+    privacy: Privacy = Field(default_factory=Privacy, validate_default=True)
     """How personal data is kept and logged."""
 
     http: Http = Field(default_factory=Http)
@@ -185,6 +253,16 @@ class Config(BaseSettings):
     """What is logged and how."""
 
     _file: str | None = PrivateAttr(default=None)
+
+    @field_validator("privacy")
+    @classmethod
+    def _a_key_where_a_sink_hashes(cls, privacy: Privacy, info: ValidationInfo) -> Privacy:
+        alerts = info.data.get("alerts")
+        hashing = [name for name, each in alerts.sinks.items() if each.user_id == "hash"] if alerts else []
+        if hashing and privacy.hash_key is None and privacy.hash_key_file is None:
+            wanted = f"exactly one of hash_key and hash_key_file, as alerts.sinks.{hashing[0]}.user_id is hash"
+            raise expected(wanted, got="neither")
+        return privacy
 
     @classmethod
     def settings_customise_sources(

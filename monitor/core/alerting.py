@@ -1,145 +1,352 @@
-"""What the policy makes of transitions: alerts that fire once and resolve once.
+"""The life of an alert, as a pure state machine: what a transition, or the passage of time, makes of it.
 
-An alert belongs to one connection, and a connection has at most one open alert. ``errored`` and ``error_changed``
-fire, except on a user's first snapshot; whatever takes the connection out of that error resolves. Suppression (a
-severity of ``none``) never suppresses resolution. Each decision carries its reason.
+An alert stands in a slot of its user: a connection (its error), a resource of a connection, or the user itself; a slot
+has at most one open alert. It is *pending* while its error is not confirmed or others like it may come, then it
+*fires*, and what takes the slot out of that state *resolves* it. One that ends unconfirmed is *withdrawn*: nobody was
+told. Suppression (a severity of ``none``, a first snapshot, an unstable connection) never suppresses an end. Each
+decision carries its reason.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID, uuid5
 
-from monitor.core.model import UNSPECIFIED, Kind
+from monitor.core.model import ERROR, UNSPECIFIED, Kind
+from monitor.core.policy import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, MutableMapping, Sequence
     from datetime import datetime
 
-    from monitor.core.model import Transition
+    from monitor.core.model import Transition, User
+    from monitor.core.policy import Policy
 
 NAMESPACE: Final = UUID("c1a2b0f4-55d1-5c6b-8f0e-2b8f6f1d9a77")
 FIRES: Final = frozenset({Kind.ERRORED, Kind.ERROR_CHANGED})
-
-
-class Severity(StrEnum):
-    """How loud an alert is; ``none`` says that it is not raised."""
-
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
-    NONE = "none"
+REMOVED: Final = "the user was removed from the cohort"
+BASELINE: Final = "first snapshot: what it shows never fires"
+MUTED: Final = "its severity is none"
 
 
 class AlertState(StrEnum):
-    """Where an alert is in its life."""
+    """Where an alert is in its life. Of ``pending`` and ``withdrawn`` nobody hears."""
 
+    PENDING = "pending"
     FIRING = "firing"
     RESOLVED = "resolved"
+    WITHDRAWN = "withdrawn"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """``severities`` maps an error type to its severity; any other error type has ``otherwise``."""
+OPEN: Final = frozenset({AlertState.PENDING, AlertState.FIRING})
 
-    severities: Mapping[str, Severity]
-    otherwise: Severity = Severity.WARNING
 
-    def severity(self, error_type: str | None) -> Severity:
-        """Return how loud an error of this type is; None reads as ``unspecified``."""
-        return self.severities.get(error_type or UNSPECIFIED, self.otherwise)
+class AlertKind(StrEnum):
+    """What an alert is about."""
+
+    ERROR = "error"
+    UNSTABLE = "unstable"
+    RESOURCE_LOST = "resource_lost"
+    USER_GONE = "user_gone"
+
+
+class Slot(NamedTuple):
+    """The place of an alert at its user; empty where it does not apply."""
+
+    provider: str = ""
+    resource: str = ""
+
+
+USER_SLOT: Final = Slot()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One alert and the error it is about. ``id`` is derived from the transition that fired it."""
+    """One alert and what it is about.
+
+    Attributes:
+        id: derived from the transition ``began_by`` which it comes of.
+        status: of the connection, as last seen; None where it is gone.
+        began_at: since when the error lasts, by our observation; a change of the error does not start it anew.
+        confirmed_at: when it has lasted long enough.
+        due_at: when time alone may move it, None where it cannot.
+        incident_id: of the incident that it is a member of.
+    """
 
     id: UUID
-    target: str
-    user_id: UUID
-    provider: str
+    user: User
+    slot: Slot
+    kind: AlertKind
     severity: Severity
+    state: AlertState
+    status: str | None
     error_type: str | None
     error_message: str | None
     errored_at: datetime | None
-    fired_at: datetime
-    fired_by: UUID
+    began_at: datetime
+    began_by: UUID
+    confirmed_at: datetime
+    due_at: datetime | None = None
+    fired_at: datetime | None = None
+    incident_id: UUID | None = None
+
+    @property
+    def provider(self) -> str:
+        """The provider's slug, empty for an alert on a user."""
+        return self.slot.provider
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not over."""
+        return self.state in OPEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """One step in an alert's life. ``transition`` is None where a person ended it (user removed from the cohort)."""
+    """One step in an alert's life.
+
+    ``alert`` is what it is after the step, ``was`` its state before, None where it began with it. ``transition`` is
+    what the step was taken on: of a firing alert the one that it began by; None where time or a person ended it.
+    """
 
     alert: Alert
-    state: AlertState
+    was: AlertState | None
     transition: Transition | None
     decided_at: datetime
     reason: str
 
+    @property
+    def state(self) -> AlertState:
+        """The alert's state after the step."""
+        return self.alert.state
 
-def decide(
-    policy: Policy, open_alerts: Mapping[str, Alert], transitions: Iterable[Transition], now: datetime
-) -> tuple[Decision, ...]:
-    """Return what ``transitions`` of one user mean for its ``open_alerts`` (by provider), in their order."""
-    standing = dict(open_alerts)
-    decisions: list[Decision] = []
-    for each in transitions:
-        decisions.extend(_step(policy, standing, each, now))
-    return tuple(decisions)
-
-
-def withdraw(open_alerts: Iterable[Alert], now: datetime, reason: str) -> tuple[Decision, ...]:
-    """Resolve alerts because a person took their user out of the cohort."""
-    return tuple(
-        Decision(alert=each, state=AlertState.RESOLVED, transition=None, decided_at=now, reason=reason)
-        for each in open_alerts
-    )
+    @property
+    def told(self) -> bool:
+        """Whether people hear of the step: of firing and of the end of what fired."""
+        if self.state is AlertState.FIRING:
+            return self.was is not AlertState.FIRING
+        return self.state is AlertState.RESOLVED
 
 
-def _step(policy: Policy, standing: dict[str, Alert], each: Transition, now: datetime) -> Iterator[Decision]:
-    for alert in _ended(standing, each):
-        del standing[alert.provider]
-        yield Decision(
-            alert=alert,
-            state=AlertState.RESOLVED,
-            transition=each,
-            decided_at=now,
-            reason=f"{each.kind} ends it",
-        )
-    raised = _raised(policy, each, now)
-    if raised is not None:
-        standing[raised.provider] = raised
-        yield Decision(
-            alert=raised, state=AlertState.FIRING, transition=each, decided_at=now, reason=f"{each.kind} fires"
-        )
+def follow(
+    policy: Policy,
+    standing: MutableMapping[Slot, Alert],
+    history: Sequence[Transition],
+    each: Transition,
+    now: datetime,
+) -> Iterator[Decision]:
+    """Take one transition of a user into account.
 
-
-def _ended(standing: Mapping[str, Alert], each: Transition) -> tuple[Alert, ...]:
+    Args:
+        policy: what a person decided.
+        standing: the user's open alerts, kept up to date.
+        history: status transitions of the same connection before this one, oldest first; those of the last
+            ``flapping.within`` at least.
+        each: the transition.
+        now: when it is decided on.
+    """
     if each.kind is Kind.USER_GONE:
-        return tuple(standing.values())
-    if each.provider is None or each.resource is not None:
-        return ()
-    alert = standing.get(each.provider)
-    return () if alert is None else (alert,)
+        yield from _end_all(standing, each, now)
+    elif each.kind is Kind.USER_RETURNED:
+        yield from _end(standing, USER_SLOT, each, now)
+    if each.resource is not None:
+        yield from _end(standing, Slot(each.provider or "", each.resource), each, now)
+    elif each.provider is not None:
+        yield from _follow_status(policy, standing, history, each, now)
+        return
+    if unraised(policy, each) is None:
+        yield _begin(policy, standing, each, each.observed_at, now)
 
 
-def _raised(policy: Policy, each: Transition, now: datetime) -> Alert | None:
-    if each.kind not in FIRES or each.baseline or each.provider is None:
-        return None
-    severity = policy.severity(each.error_type)
-    if severity is Severity.NONE:
-        return None
+def withdraw(standing: MutableMapping[Slot, Alert], now: datetime, reason: str = REMOVED) -> Iterator[Decision]:
+    """End a user's alerts because a person took the user out of the cohort."""
+    for slot in sorted(standing):
+        yield from _over(standing.pop(slot), None, now, reason)
+
+
+def unraised(policy: Policy, each: Transition) -> str | None:
+    """Return why a transition begins no alert by itself, None where it does."""
+    if each.kind in FIRES:
+        severity = policy.severity(each.error_type, each.provider)
+    elif each.kind is Kind.RESOURCE_LOST:
+        severity = policy.resource_lost
+    elif each.kind is Kind.USER_GONE:
+        severity = policy.user_gone
+    else:
+        return "not a fault"
+    if each.baseline:
+        return BASELINE
+    return MUTED if severity is Severity.NONE else None
+
+
+def fire(alert: Alert, transition: Transition | None, now: datetime, reason: str) -> Decision:
+    """Let a pending alert fire."""
+    fired = replace(alert, state=AlertState.FIRING, fired_at=now, due_at=None)
+    return Decision(alert=fired, was=alert.state, transition=transition, decided_at=now, reason=reason)
+
+
+def wait(alert: Alert, until: datetime, now: datetime, reason: str) -> Decision:
+    """Let a pending alert wait longer."""
+    return Decision(alert=replace(alert, due_at=until), was=alert.state, transition=None, decided_at=now, reason=reason)
+
+
+def calm(policy: Policy, alert: Alert, now: datetime) -> Iterator[Decision]:
+    """End an unstable alert whose connection was quiet for long enough; one that ended in error fires as such."""
+    still = alert.status == ERROR
+    left = f"in error {alert.error_type or UNSPECIFIED}" if still else alert.status or "removed"
+    yield from _over(alert, None, now, f"it was quiet for long enough, and is {left}")
+    severity = policy.severity(alert.error_type, alert.provider)
+    if still and severity is not Severity.NONE:
+        went_on = replace(
+            alert,
+            id=uuid5(NAMESPACE, f"still|{alert.id}"),
+            kind=AlertKind.ERROR,
+            severity=severity,
+            state=AlertState.FIRING,
+            due_at=None,
+            fired_at=now,
+        )
+        yield Decision(alert=went_on, was=None, transition=None, decided_at=now, reason="it came to rest in error")
+
+
+def _follow_status(
+    policy: Policy,
+    standing: MutableMapping[Slot, Alert],
+    history: Sequence[Transition],
+    each: Transition,
+    now: datetime,
+) -> Iterator[Decision]:
+    slot = Slot(each.provider or "")
+    if each.kind is Kind.DISAPPEARED:
+        for resource in sorted(found for found in standing if found.provider == slot.provider and found.resource):
+            yield from _end(standing, resource, each, now)
+    held = standing.get(slot)
+    if held is not None and held.kind is AlertKind.UNSTABLE:
+        standing[slot] = _noted(policy, held, each)
+        yield Decision(
+            alert=standing[slot], was=held.state, transition=each, decided_at=now, reason="it is unstable still"
+        )
+        return
+    began_at = held.began_at if held is not None and each.kind is Kind.ERROR_CHANGED else each.observed_at
+    yield from _end(standing, slot, each, now)
+    flaps = _flaps(policy, [*history, each])
+    if flaps:
+        yield _become_unstable(policy, standing, flaps, now)
+    elif unraised(policy, each) is None:
+        yield _begin(policy, standing, each, began_at, now)
+
+
+def _begin(
+    policy: Policy, standing: MutableMapping[Slot, Alert], each: Transition, began_at: datetime, now: datetime
+) -> Decision:
+    """Begin an alert; it is looked at again when it is confirmed, which may be at once."""
+    kind, severity = AlertKind.ERROR, policy.severity(each.error_type, each.provider)
+    if each.kind is Kind.RESOURCE_LOST:
+        kind, severity = AlertKind.RESOURCE_LOST, policy.resource_lost
+    elif each.kind is Kind.USER_GONE:
+        kind, severity = AlertKind.USER_GONE, policy.user_gone
+    confirmed_at = began_at
+    if kind is AlertKind.ERROR:
+        confirmed_at = max(each.observed_at, began_at + policy.confirmation(each.error_type))
+    alert = replace(_of(each, kind, severity), began_at=began_at, confirmed_at=confirmed_at, due_at=confirmed_at)
+    standing[alert.slot] = alert
+    return Decision(alert=alert, was=None, transition=each, decided_at=now, reason=f"{each.kind} begins it")
+
+
+def _become_unstable(
+    policy: Policy, standing: MutableMapping[Slot, Alert], flaps: Sequence[Transition], now: datetime
+) -> Decision:
+    last = flaps[-1]
+    error_type = next(_error_of(each) for each in reversed(flaps) if _concerns_error(each))
+    alert = replace(
+        _of(last, AlertKind.UNSTABLE, policy.severity(error_type, last.provider)),
+        id=uuid5(NAMESPACE, f"unstable|{last.id}"),
+        error_type=error_type,
+        state=AlertState.FIRING,
+        fired_at=now,
+    )
+    standing[alert.slot] = alert = _noted(policy, alert, last)
+    reason = f"{len(flaps)} transitions within {_shown(policy)}"
+    return Decision(alert=alert, was=None, transition=last, decided_at=now, reason=reason)
+
+
+def _of(each: Transition, kind: AlertKind, severity: Severity) -> Alert:
     return Alert(
         id=uuid5(NAMESPACE, str(each.id)),
-        target=each.target,
-        user_id=each.user_id,
-        provider=each.provider,
+        user=each.user,
+        slot=Slot(each.provider or "", each.resource or ""),
+        kind=kind,
         severity=severity,
+        state=AlertState.PENDING,
+        status=each.status,
         error_type=each.error_type,
         error_message=each.error_message,
         errored_at=each.errored_at,
-        fired_at=now,
-        fired_by=each.id,
+        began_at=each.observed_at,
+        began_by=each.id,
+        confirmed_at=each.observed_at,
     )
+
+
+def _noted(policy: Policy, alert: Alert, each: Transition) -> Alert:
+    """Keep what an unstable connection is now, and let it be quiet for as long again from here."""
+    quiet = each.observed_at + policy.flapping.within if policy.flapping else each.observed_at
+    noted = replace(alert, status=each.status, due_at=quiet)
+    if each.status != ERROR:
+        return noted
+    return replace(noted, error_type=each.error_type, error_message=each.error_message, errored_at=each.errored_at)
+
+
+def _flaps(policy: Policy, transitions: Sequence[Transition]) -> Sequence[Transition]:
+    """Return the transitions that make a connection unstable, none where it is not."""
+    if policy.flapping is None or transitions[-1].kind is Kind.DISAPPEARED:
+        return ()
+    last = transitions[-1]
+    earliest = last.observed_at - policy.flapping.within
+    recent = [each for each in transitions if each.observed_at >= earliest and not each.baseline]
+    loud = [each for each in recent if _concerns_error(each)]
+    if len(recent) <= policy.flapping.transitions or not loud:
+        return ()
+    severity = policy.severity(_error_of(loud[-1]), last.provider)
+    return () if severity is Severity.NONE else recent
+
+
+def _concerns_error(each: Transition) -> bool:
+    return ERROR in (each.status, each.previous_status)
+
+
+def _error_of(each: Transition) -> str | None:
+    return each.error_type if each.status == ERROR else each.previous_error_type
+
+
+def _shown(policy: Policy) -> str:
+    minutes = policy.flapping.within.total_seconds() / 60 if policy.flapping else 0
+    return f"{minutes:g} min"
+
+
+def _end_all(standing: MutableMapping[Slot, Alert], each: Transition, now: datetime) -> Iterator[Decision]:
+    for slot in sorted(standing):
+        yield from _end(standing, slot, each, now)
+
+
+def _end(standing: MutableMapping[Slot, Alert], slot: Slot, each: Transition, now: datetime) -> Iterator[Decision]:
+    alert = standing.pop(slot, None)
+    if alert is not None:
+        yield from _over(alert, each, now, f"{each.kind} ends it")
+
+
+def _over(alert: Alert, each: Transition | None, now: datetime, reason: str) -> Iterator[Decision]:
+    """End an alert. One that was confirmed and merely waited for others has its say first: a wait loses nothing."""
+    ended_at = now if each is None else each.observed_at
+    if alert.state is AlertState.PENDING and ended_at < alert.confirmed_at:
+        gone = replace(alert, state=AlertState.WITHDRAWN, due_at=None)
+        yield Decision(alert=gone, was=alert.state, transition=each, decided_at=now, reason=f"{reason} unconfirmed")
+        return
+    if alert.state is AlertState.PENDING:
+        told = fire(alert, None, now, "it is over already")
+        yield told
+        alert = told.alert
+    ended = replace(alert, state=AlertState.RESOLVED, due_at=None, status=each.status if each else alert.status)
+    yield Decision(alert=ended, was=alert.state, transition=each, decided_at=now, reason=reason)

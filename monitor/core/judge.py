@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from monitor.core import tally
-from monitor.core.alerting import decide
 from monitor.core.budget import PROBE_EVERY
 from monitor.core.cadence import SECOND_404_AFTER, backoff, next_due
 from monitor.core.diff import depart, diff, patch
@@ -17,7 +16,6 @@ from monitor.core.model import Intent, Outcome, Presence
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from monitor.core.alerting import Alert, Decision, Policy
     from monitor.core.model import Connection, Snapshot, Transition, User, UserState
 
 TICK = timedelta(microseconds=1)
@@ -43,7 +41,6 @@ class Known:
     """What the store remembers of a user beyond its claim: needed only when an answer says something new."""
 
     state: UserState
-    open_alerts: Mapping[str, Alert] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +56,6 @@ class Change:
     """The part of a verdict that moves state. ``connections`` is all there is after it, None where it stays."""
 
     transitions: tuple[Transition, ...]
-    decisions: tuple[Decision, ...]
     connections: Mapping[str, Connection] | None
     counts: Counter[tally.Key]
 
@@ -105,7 +101,6 @@ def seen(
     known: Known,
     snapshot: Snapshot,
     digest: bytes,
-    policy: Policy,
     cadence: Cadence,
     now: datetime,
 ) -> Verdict:
@@ -120,19 +115,16 @@ def seen(
         next_poll_at=next_due(claim.user.user_id, cadence.interval, now),
         observed_at=observed_at,
         digest=digest if snapshot.complete else None,
-        change=_change(known, after, transitions, policy, observed_at, Presence.PRESENT) if news else None,
+        change=_change(known, after, transitions, Presence.PRESENT) if news else None,
     )
 
 
-def missing(
-    claim: Claim, known: Known | None, policy: Policy, cadence: Cadence, now: datetime, *, trusted: bool
-) -> Verdict:
+def missing(claim: Claim, known: Known | None, cadence: Cadence, now: datetime, *, trusted: bool) -> Verdict:
     """Judge a 404. It takes a second one, at least 60 s after the first, of a trusted target to declare a user gone.
 
     Args:
         claim: the user in hand.
         known: what is remembered; needed when :func:`confirms` says so.
-        policy: for the alerts that end with the user.
         cadence: how often users are due.
         now: when the answer came.
         trusted: whether the target's word on absence counts, see :attr:`Health.trusts_absence`.
@@ -151,7 +143,7 @@ def missing(
             missing_since=min(claim.missing_since or now, now),
         )
     observed_at = _observed(claim, now)
-    change = _change(known, {}, depart(known.state, observed_at), policy, observed_at, Presence.GONE)
+    change = _change(known, {}, depart(known.state, observed_at), Presence.GONE)
     return _absent(claim, observed_at, next_due(claim.user.user_id, cadence.gone_interval, now), change)
 
 
@@ -174,7 +166,7 @@ def invalid(claim: Claim, reason: str, now: datetime) -> Verdict:
         digest=claim.digest,
         presence=Presence.INVALID,
         reason=reason,
-        change=Change(transitions=(), decisions=(), connections=None, counts=counts),
+        change=Change(transitions=(), connections=None, counts=counts),
     )
 
 
@@ -219,22 +211,17 @@ def _change(
     known: Known,
     after: Mapping[str, Connection],
     transitions: tuple[Transition, ...],
-    policy: Policy,
-    now: datetime,
     presence: Presence,
 ) -> Change:
     state = known.state
-    decisions = decide(policy, known.open_alerts, transitions, now)
     target = state.user.target
     counts = tally.difference(
         tally.of_connections(target, state.connections.values()) + tally.of_user(target, Intent.ACTIVE, state.presence),
         tally.of_connections(target, after.values()) + tally.of_user(target, Intent.ACTIVE, presence),
     )
     counts.update(tally.of_transitions(transitions))
-    counts.update(tally.of_decisions(decisions))
     return Change(
         transitions=transitions,
-        decisions=decisions,
         connections=after,
         counts=Counter({key: amount for key, amount in counts.items() if amount}),
     )

@@ -156,3 +156,8 @@ class Transition:
     previous_observed_at: datetime | None
     observed_at: datetime
     baseline: bool = False
+
+    @property
+    def user(self) -> User:
+        """Whose it is."""
+        return User(target=self.target, user_id=self.user_id)

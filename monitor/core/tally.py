@@ -13,7 +13,8 @@ from monitor.core.model import AVAILABLE, UNSPECIFIED, Intent, Presence
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from monitor.core.alerting import Decision
+    from monitor.core.alerting import Alert, Decision
+    from monitor.core.incidents import IncidentDecision
     from monitor.core.model import Connection, Transition
 
 
@@ -30,6 +31,8 @@ class Count(StrEnum):
     """provider, kind, error type; a running total"""
     ALERTS = "alerts"
     """provider, severity; firing now"""
+    INCIDENTS = "incidents"
+    """provider, error type; open now"""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,8 +79,23 @@ def of_decisions(decisions: Iterable[Decision]) -> Counter[Key]:
     """Count what ``decisions`` add to and take from the alerts that are firing."""
     counts: Counter[Key] = Counter()
     for each in decisions:
-        key = Key(each.alert.target, Count.ALERTS, each.alert.provider, each.alert.severity)
-        counts[key] += 1 if each.state is AlertState.FIRING else -1
+        key = Key(each.alert.user.target, Count.ALERTS, each.alert.provider, each.alert.severity)
+        counts[key] += (each.state is AlertState.FIRING) - (each.was is AlertState.FIRING)
+    return counts
+
+
+def of_alerts(firing: Iterable[Alert]) -> Counter[Key]:
+    """Count alerts that are firing."""
+    return Counter(Key(each.user.target, Count.ALERTS, each.provider, each.severity) for each in firing)
+
+
+def of_incidents(decisions: Iterable[IncidentDecision]) -> Counter[Key]:
+    """Count what ``decisions`` add to and take from the incidents that are open."""
+    counts: Counter[Key] = Counter()
+    for each in decisions:
+        target, provider, error_type = each.incident.key
+        key = Key(target, Count.INCIDENTS, provider, error_type)
+        counts[key] += (each.incident.state is AlertState.FIRING) - (each.was is AlertState.FIRING)
     return counts
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.core.alerting import AlertState
-from monitor.core.model import UNSPECIFIED
+from monitor.core.alerting import AlertKind, AlertState
+from monitor.core.incidents import Cause, cause_of
+from monitor.core.model import ERROR, UNSPECIFIED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from monitor.core.alerting import Decision
+    from monitor.core.incidents import IncidentDecision
 
 SCHEMA: Final = 1
 LONGEST_TEXT: Final = 500
+JOINED: Final = "it turned out to be a member of an incident"
 
 REMEDIES: Final[Mapping[str, str]] = {
     "token_refresh_failed": "Ask the user to link this provider again. If many users are hit at once, check the team's "
@@ -30,6 +33,11 @@ REMEDIES: Final[Mapping[str, str]] = {
     "unknown": "Look the user up in Junction's dashboard; if a new link does not help, write to Junction's support.",
 }
 OTHERWISE: Final = REMEDIES["unknown"]
+INCIDENT_REMEDIES: Final[Mapping[Cause, str]] = {
+    Cause.PROVIDER: "Do not ask users one by one yet: look at the provider's status page and at the team's OAuth "
+    "application there, then at Junction's status page.",
+    Cause.JUNCTION: "Nothing users can do: look at Junction's status page, then write to Junction's support.",
+}
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
@@ -48,7 +56,7 @@ def payload(decision: Decision) -> dict[str, Any]:
     """Return the data of one ``connection.alert`` line (contract, section 7), JSON types only.
 
     The error fields are those of the alert, also when it resolves; status, kind and times are those of the
-    transition that fired or resolved it, null where a person took the user out of the cohort.
+    transition that fired or resolved it, null where time passed or a person took the user out of the cohort.
     """
     alert, cause = decision.alert, decision.transition
     return {
@@ -56,39 +64,111 @@ def payload(decision: Decision) -> dict[str, Any]:
         "alert_id": str(alert.id),
         "state": decision.state.value,
         "severity": alert.severity.value,
-        "target": alert.target,
-        "user_id": str(alert.user_id),
-        "provider": clean(alert.provider),
-        "kind": cause.kind.value if cause else None,
+        "target": alert.user.target,
+        "user_id": str(alert.user.user_id),
+        "provider": clean(alert.provider) or None,
+        "kind": _kind(decision),
         "previous_status": clean(cause.previous_status) if cause else None,
-        "status": clean(cause.status) if cause else None,
+        "status": clean(cause.status if cause else alert.status),
         "error_type": clean(alert.error_type),
         "error_message": clean(alert.error_message),
         "errored_at": timestamp(alert.errored_at),
         "observed_at": timestamp(cause.observed_at if cause else decision.decided_at),
         "transition_id": str(cause.id) if cause else None,
-        "incident_id": None,
+        "incident_id": str(alert.incident_id) if alert.incident_id else None,
         "summary": summary(decision),
         "remedy": remedy(alert.error_type),
+        "cause": cause_of(alert.error_type).value,
+        "resource": clean(alert.slot.resource) or None,
     }
+
+
+def incident_payload(decision: IncidentDecision) -> dict[str, Any]:
+    """Return the data of one ``incident.alert`` line, JSON types only; nothing in it names a user."""
+    incident = decision.incident
+    return {
+        "schema": SCHEMA,
+        "alert_id": str(incident.id),
+        "state": incident.state.value,
+        "severity": incident.severity.value,
+        "target": incident.key.target,
+        "provider": clean(incident.key.provider),
+        "error_type": clean(incident.key.error_type),
+        "cause": incident.cause.value,
+        "users": incident.users,
+        "share": round(incident.share, 4),
+        "broken": incident.broken,
+        "since": timestamp(incident.since),
+        "observed_at": timestamp(decision.decided_at),
+        "updates": incident.updates,
+        "summary": incident_summary(decision),
+        "remedy": INCIDENT_REMEDIES[incident.cause],
+    }
+
+
+def incident_summary(decision: IncidentDecision) -> str:
+    """Return one sentence for a person."""
+    incident = decision.incident
+    name, error = clean(incident.key.provider), clean(incident.key.error_type)
+    whose = "Junction" if incident.cause is Cause.JUNCTION else "the provider"
+    hit = f"{incident.users} users ({incident.share:.0%} of {name} connections)"
+    if incident.state is AlertState.RESOLVED:
+        return f"{name} incident is over: {error} hit {hit}; {decision.reason}."
+    if decision.was is None:
+        return f"{name} connections of {hit} went into {error} at about the same time: the fault lies with {whose}."
+    return f"{name} incident grows: {error} has hit {hit}."
 
 
 def summary(decision: Decision) -> str:
     """Return one sentence for a person. It names no user: who that is stands in ``user_id``, which may be hashed."""
-    alert, cause = decision.alert, decision.transition
-    name, error = clean(alert.provider), clean(alert.error_type) or UNSPECIFIED
-    if decision.state is AlertState.FIRING and cause is not None:
-        was = clean(cause.previous_status)
-        before = "when it was first seen" if was is None else f"after it was {was}"
-        if was == "error":
-            before = f"after {clean(cause.previous_error_type) or UNSPECIFIED}"
-        return f"{name} connection is in error: {error}, {before}."
-    return f"{name} connection is no longer in error {error}: {_ending(decision)}."
+    firing = decision.state is AlertState.FIRING
+    match decision.alert.kind:
+        case AlertKind.UNSTABLE:
+            return _unstable(decision)
+        case AlertKind.RESOURCE_LOST:
+            name, resource = clean(decision.alert.provider), clean(decision.alert.slot.resource)
+            if firing:
+                return f"{name} connection no longer gives {resource}."
+            return f"{name} connection gives {resource} again, or is not expected to: {decision.reason}."
+        case AlertKind.USER_GONE:
+            return "Junction no longer knows the user." if firing else f"The user is no longer gone: {decision.reason}."
+    return _began(decision) if firing else _ended(decision)
 
 
 def timestamp(moment: datetime | None) -> str | None:
     """Return RFC 3339 in UTC with ``Z``, None for None."""
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+
+def _kind(decision: Decision) -> str | None:
+    if decision.alert.kind is AlertKind.UNSTABLE:
+        return AlertKind.UNSTABLE.value
+    return decision.transition.kind.value if decision.transition else None
+
+
+def _unstable(decision: Decision) -> str:
+    name = clean(decision.alert.provider)
+    if decision.state is AlertState.FIRING:
+        now = clean(decision.alert.status) or "gone"
+        return f"{name} connection is unstable: {decision.reason}; it is {now} now."
+    return f"{name} connection is no longer unstable: {clean(decision.reason)}."
+
+
+def _began(decision: Decision) -> str:
+    alert, cause = decision.alert, decision.transition
+    name, error = clean(alert.provider), clean(alert.error_type) or UNSPECIFIED
+    if cause is None or cause.status != ERROR:
+        return f"{name} connection is in error: {error}; {decision.reason}."
+    was = clean(cause.previous_status)
+    before = "when it was first seen" if was is None else f"after it was {was}"
+    if was == ERROR:
+        before = f"after {clean(cause.previous_error_type) or UNSPECIFIED}"
+    return f"{name} connection is in error: {error}, {before}."
+
+
+def _ended(decision: Decision) -> str:
+    name, error = clean(decision.alert.provider), clean(decision.alert.error_type) or UNSPECIFIED
+    return f"{name} connection is no longer in error {error}: {_ending(decision)}."
 
 
 def _ending(decision: Decision) -> str:

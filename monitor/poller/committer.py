@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from monitor.core.alerting import Policy
     from monitor.core.judge import Known, Verdict
     from monitor.poller.fetch import Seen
     from monitor.poller.report import Report
@@ -28,13 +27,11 @@ class Committer:
         self,
         *,
         polls: Polls,
-        policy: Policy,
         metrics: Metrics,
         report: Report,
         clock: Callable[[], datetime],
     ) -> None:
         self._polls = polls
-        self._policy = policy
         self._metrics = metrics
         self._report = report
         self._clock = clock
@@ -69,10 +66,10 @@ class Committer:
         if seen.outcome is Outcome.UNCHANGED:
             return judge.unchanged(claim, cadence, now)
         if seen.snapshot is not None and seen.digest is not None and known is not None:
-            return judge.seen(claim, known, seen.snapshot, seen.digest, self._policy, cadence, now)
+            return judge.seen(claim, known, seen.snapshot, seen.digest, cadence, now)
         if seen.outcome is Outcome.GONE:
             trusted = seen.target.health.trusts_absence
-            return judge.missing(claim, known, self._policy, cadence, now, trusted=trusted)
+            return judge.missing(claim, known, cadence, now, trusted=trusted)
         if seen.outcome is Outcome.INVALID:
             return judge.invalid(claim, seen.detail or "Junction calls the user id invalid (422)", now)
         return judge.unobserved(claim, seen.outcome, cadence, now)

@@ -10,6 +10,7 @@ from monitor.core import budget
 from monitor.core.budget import NEW, Pace
 from monitor.core.cadence import needed_rate, stretched
 from monitor.core.health import Health
+from monitor.core.incidents import Cause
 from monitor.core.model import Outcome, Presence
 
 if TYPE_CHECKING:
@@ -141,8 +142,11 @@ class Target:
     def _tell(self, before: Health, answer: Answer) -> None:
         self._metrics.target_up(self.name, up=self.health.up)
         if self.health.rejected and not before.rejected:
-            self._log.error(events.TARGET_REJECTED, reason=self.health.rejected, code=answer.code, detail=answer.detail)
+            told = {"cause": Cause.MONITOR.value, "code": answer.code, "detail": answer.detail}
+            self._log.error(events.TARGET_REJECTED, reason=self.health.rejected, **told)
         elif before.up and not self.health.up:
-            self._log.error(events.TARGET_UNREACHABLE, code=answer.code, detail=answer.detail)
+            # Without an answer it may as well be the network between.
+            cause = Cause.JUNCTION if answer.answered else Cause.UNKNOWN
+            self._log.error(events.TARGET_UNREACHABLE, cause=cause.value, code=answer.code, detail=answer.detail)
         elif self.health.up:
             self._log.info(events.TARGET_RECOVERED, reason=before.rejected or "it answers again")

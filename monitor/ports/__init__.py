@@ -1,15 +1,27 @@
 """What the loops ask of Junction, of the store and of the metrics, as protocols and values."""
 
+from monitor.ports.alerts import AlertFilter, Alerts, AlertView, IncidentView, Taken
 from monitor.ports.junction import Answer, Junction, ListedUser, UserPage
 from monitor.ports.metrics import Metrics, Poll
+from monitor.ports.outbox import (
+    ANSWERED,
+    Done,
+    Firing,
+    Notice,
+    Outbox,
+    Place,
+    Receipt,
+    Reception,
+    Sink,
+    Standing,
+    SummarySink,
+)
 from monitor.ports.store import (
     Claimed,
     Cohort,
     Cursor,
     Granted,
     Member,
-    Notice,
-    Outbox,
     Polls,
     Pruned,
     Registered,
@@ -19,13 +31,20 @@ from monitor.ports.store import (
 from monitor.ports.views import ConnectionView, Freshness, PastSnapshot, TransitionFilter, Views
 
 __all__ = [
+    "ANSWERED",
+    "AlertFilter",
+    "AlertView",
+    "Alerts",
     "Answer",
     "Claimed",
     "Cohort",
     "ConnectionView",
     "Cursor",
+    "Done",
+    "Firing",
     "Freshness",
     "Granted",
+    "IncidentView",
     "Junction",
     "ListedUser",
     "Member",
@@ -33,11 +52,18 @@ __all__ = [
     "Notice",
     "Outbox",
     "PastSnapshot",
+    "Place",
     "Poll",
     "Polls",
     "Pruned",
+    "Receipt",
+    "Reception",
     "Registered",
+    "Sink",
+    "Standing",
     "Store",
+    "SummarySink",
+    "Taken",
     "TransitionFilter",
     "Upkeep",
     "UserPage",

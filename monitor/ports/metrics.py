@@ -46,7 +46,7 @@ class Metrics(Protocol):
         ...
 
     def delivered(self, sink: str, outcome: str, count: int) -> None:
-        """Notices were handed to a sink, or were not."""
+        """Notices were handed to a sink: ``delivered``, ``rolled_up``, or ``failed``; or the monitor ``gave_up``."""
         ...
 
     def target_up(self, target: str, up: bool) -> None:

@@ -5,18 +5,20 @@ Every method may raise :class:`monitor.errors.StoreUnavailable`, and then has ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from uuid import UUID
 
     from monitor.core.budget import Budget, Pace
     from monitor.core.judge import Claim, Known, Verdict
     from monitor.core.model import Intent, Presence
+    from monitor.ports.alerts import Alerts
     from monitor.ports.junction import ListedUser
+    from monitor.ports.outbox import Outbox
     from monitor.ports.views import Views
 
 
@@ -70,8 +72,8 @@ class Polls(Protocol):
         """Write everything the verdicts say in one transaction, and return the keys for which it was written.
 
         A verdict whose lease is no longer held (it passed, or the user was paused, removed or erased meanwhile)
-        changes nothing. Snapshot, current state, transitions, counts, alerts, outbox and due time
-        commit together or not at all. The lease ends with it.
+        changes nothing. Snapshot, current state, transitions (with those that alert decisions are to be taken on),
+        counts and due time commit together or not at all. The lease ends with it.
         """
         ...
 
@@ -91,38 +93,6 @@ class Polls(Protocol):
 
         A shorter interval was configured; the place is that of :func:`monitor.core.cadence.next_due`.
         """
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """One line of the alert log that is to be written at least once. ``payload`` is what the line says.
-
-    Two are equal that are the same line, whoever has it in hand.
-    """
-
-    id: int
-    lease: int = field(compare=False)
-    payload: Mapping[str, Any]
-
-
-class Outbox(Protocol):
-    """What was decided and is to be told."""
-
-    async def claim(self, *, limit: int, now: datetime, lease: timedelta) -> list[Notice]:
-        """Take the oldest notices that are not marked as written, under a lease: no two replicas tell the same."""
-        ...
-
-    async def mark_written(self, ids: Collection[int], *, now: datetime) -> None:
-        """Mark notices as written, after the line was flushed."""
-        ...
-
-    async def release(self, notices: Sequence[Notice]) -> None:
-        """Give back notices that could not be told; they wait as before."""
-        ...
-
-    async def undelivered(self) -> int:
-        """Return how many notices wait."""
         ...
 
 
@@ -168,12 +138,12 @@ class Cohort(Protocol):
         """Pause, resume (ACTIVE) or remove users (None: all), and return those that it concerned.
 
         Resuming also clears an invalid presence and makes the user due at once. Removing ends the user's
-        connections in the counts, resolves its open alerts (through the outbox) and keeps its history. Unknown and
+        connections in the counts, queues the end of its open alerts and keeps its history. Unknown and
         removed users are not concerned, except that REMOVED on a removed user is not an error. Leases end.
         """
         ...
 
-    async def erase(self, target: str, user_id: UUID, *, now: datetime) -> bool:
+    async def erase(self, target: str, user_id: UUID) -> bool:
         """Delete every trace of a user, and adjust the counts; False where it is not known."""
         ...
 
@@ -218,9 +188,9 @@ class Upkeep(Protocol):
         ...
 
     async def prune_alerts(self, before: datetime, *, limit: int) -> int:
-        """Delete up to ``limit`` alerts that resolved before this time and as many written notices; return how many.
+        """Delete up to ``limit`` alerts that resolved before this time and as many notices done with; return how many.
 
-        An open alert and a notice that waits are never deleted.
+        An open alert, its firing notices, and a notice that waits are never deleted.
         """
         ...
 
@@ -228,7 +198,8 @@ class Upkeep(Protocol):
         """Look at the next ``limit`` transitions before this time, and delete those that are not the last word.
 
         The latest transition of each connection and of each of its resources stays however old it is, so that
-        replaying a user's transitions still gives the current connections. Running totals stay as they are.
+        replaying a user's transitions still gives the current connections, and so does one that no alert decision was
+        taken on yet. Running totals stay as they are.
         """
         ...
 
@@ -239,6 +210,11 @@ class Store(Protocol):
     @property
     def polls(self) -> Polls:
         """The queue."""
+        ...
+
+    @property
+    def alerts(self) -> Alerts:
+        """The decisions on alerts."""
         ...
 
     @property

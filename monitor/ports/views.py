@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime, timedelta
     from uuid import UUID
 
     from monitor.core.model import Connection, Kind, Transition
     from monitor.core.tally import Key
+    from monitor.ports.alerts import AlertFilter, AlertView, IncidentView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,16 @@ class Views(Protocol):
 
     def transitions(self, wanted: TransitionFilter) -> AsyncIterator[Transition]:
         """Yield transitions, oldest observation first; of one user and time in the order of the diff."""
+        ...
+
+    def alerts(self, wanted: AlertFilter) -> AsyncIterator[AlertView]:
+        """Yield alerts in the order in which they were confirmed."""
+        ...
+
+    async def incidents(
+        self, *, target: str | None = None, provider: str | None = None, since: datetime | None = None
+    ) -> Sequence[IncidentView]:
+        """Return open incidents, and those that resolved at or after ``since`` where it is given, oldest first."""
         ...
 
     async def snapshot_at(self, target: str, user_id: UUID, at: datetime) -> PastSnapshot | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from monitor.store.alerts import SqlAlerts
 from monitor.store.cohort import SqlCohort
 from monitor.store.counting import TargetIds
 from monitor.store.engine import Database
@@ -22,6 +23,7 @@ class SqlStore:
         self._database = Database(url)
         target_ids = TargetIds()
         self._polls = SqlPolls(self._database, target_ids)
+        self._alerts = SqlAlerts(self._database, target_ids)
         self._outbox = SqlOutbox(self._database)
         self._cohort = SqlCohort(self._database, target_ids)
         self._upkeep = SqlUpkeep(self._database)
@@ -31,6 +33,11 @@ class SqlStore:
     def polls(self) -> SqlPolls:
         """The queue."""
         return self._polls
+
+    @property
+    def alerts(self) -> SqlAlerts:
+        """The decisions on alerts."""
+        return self._alerts
 
     @property
     def outbox(self) -> SqlOutbox:

@@ -3,7 +3,7 @@
 1. Polls without news, nearly all, are written by one statement that checks their leases.
 2. Of the others the leases are checked and the users locked, in one order.
 3. Their rows are written: due time, last good poll, digest, failures, presence; the lease ends.
-4. For the few users that changed: connections, snapshots, transitions, alerts, the outbox.
+4. For the few users that changed: connections, snapshots, transitions, and the queue of alert decisions.
 5. The counts are moved, last and in one order, so that replicas hold these shared rows for the shortest time.
 """
 
@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, bindparam, case, delete, insert, select, text, update
 
-from monitor.core.alerting import AlertState
 from monitor.core.model import Kind, Presence
-from monitor.core.wording import payload
 from monitor.store import rows, times
 from monitor.store.counting import move, upsert
-from monitor.store.tables import alerts, connections, outbox, snapshots, transitions, users
+from monitor.store.tables import connections, snapshots, transitions, undecided, users
 from monitor.store.words import storable
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from monitor.store.counting import TargetIds
     from monitor.store.rows import Record
 
-SINK: Final = "log"
 POLLED: Final = (
     "next_poll_at",
     "observed_at",
@@ -102,7 +99,7 @@ class Batch:
         if changed:
             await self._write_connections([each for each in changed if each[1].connections is not None], locked)
             await self._write_transitions(changed)
-            await self._write_alerts(changed)
+            await self._queue(changed)
         for each in {key.target for key in counts}:
             await self._target_ids.of(self._connection, each)
         await move(self._connection, counts, await self._target_ids.refresh(self._connection) if counts else {})
@@ -165,26 +162,16 @@ class Batch:
                 upsert(transitions, self._connection.dialect).on_conflict_do_nothing(), found
             )
 
-    async def _write_alerts(self, changed: Sequence[tuple[Verdict, Change]]) -> None:
-        decisions = [(verdict.claim.key, each) for verdict, change in changed for each in change.decisions]
-        await write_decisions(self._connection, decisions)
-
-
-async def write_decisions(connection: AsyncConnection, decisions: Sequence[tuple[int, Any]]) -> None:
-    """Write what was decided on alerts, by user key: first those that end, then those that begin; and the outbox."""
-    ended = [_ended(each) for _, each in decisions if each.state is AlertState.RESOLVED]
-    begun = [rows.alert_row(key, each) for key, each in decisions if each.state is AlertState.FIRING]
-    known = {row["id"] for row in begun}
-    if at_once := [each for each in ended if each["key"] in known]:
-        ended = [each for each in ended if each not in at_once]
-    if ended:
-        await connection.execute(_RESOLVE, ended)
-    if begun:
-        await connection.execute(insert(alerts), begun)
-    if at_once:
-        await connection.execute(_RESOLVE, at_once)
-    if decisions:
-        await connection.execute(insert(outbox), [_notice(key, each) for key, each in decisions])
+    async def _queue(self, changed: Sequence[tuple[Verdict, Change]]) -> None:
+        """Let alert decisions be taken on what is new; what a first snapshot shows asks for none."""
+        found = [
+            {"member": verdict.claim.key, "transition_id": each.id, "at": each.observed_at}
+            for verdict, change in changed
+            for each in change.transitions
+            if not each.baseline
+        ]
+        if found:
+            await self._connection.execute(insert(undecided), found)
 
 
 _CLOSE: Final = (
@@ -198,16 +185,6 @@ _CLOSE: Final = (
             ),
             else_=snapshots.c.first_observed_at,
         )
-    )
-)
-_RESOLVE: Final = (
-    update(alerts)
-    .where(alerts.c.id == bindparam("key"))
-    .values(
-        state=AlertState.RESOLVED.value,
-        resolved_at=bindparam("at"),
-        resolved_by=bindparam("by"),
-        reason=bindparam("why"),
     )
 )
 
@@ -247,24 +224,4 @@ def _snapshot(verdict: Verdict, after: Mapping[str, Connection], at: datetime) -
         "first_observed_at": at,
         "gone": verdict.presence is Presence.GONE,
         "connections": [rows.connection_json(each) for _, each in sorted(after.items())],
-    }
-
-
-def _ended(decision: Any) -> dict[str, Any]:
-    return {
-        "key": decision.alert.id,
-        "at": decision.decided_at,
-        "by": decision.transition.id if decision.transition else None,
-        "why": decision.reason,
-    }
-
-
-def _notice(key: int, decision: Any) -> dict[str, Any]:
-    return {
-        "member": key,
-        "alert_id": decision.alert.id,
-        "state": decision.state.value,
-        "sink": SINK,
-        "payload": payload(decision),
-        "created_at": decision.decided_at,
     }

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import and_, delete, select, update
+from sqlalchemy import and_, delete, insert, select, update
 
 from monitor.core import tally
-from monitor.core.alerting import withdraw
+from monitor.core.alerting import AlertState
 from monitor.core.model import Intent, Presence
 from monitor.ports import Member, Registered
 from monitor.store import registration, rows
-from monitor.store.batch import write_decisions
 from monitor.store.counting import TargetIds, move, of_members
 from monitor.store.paging import Pages
-from monitor.store.tables import alerts, connections, snapshots, targets, transitions, users
+from monitor.store.tables import alerts, connections, snapshots, targets, transitions, undecided, users
 from monitor.store.tables import outbox as notices
 from monitor.store.words import storable
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import AsyncIterator, Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from monitor.store.engine import Database
     from monitor.store.rows import Record
 
-REMOVED: Final = "the user was removed from the cohort"
 PAGE: Final = 2000
 MEMBER: Final = (
     users.c.user_id,
@@ -85,7 +83,7 @@ class SqlCohort:
             after = max(row.id for row in page)
         return frozenset(concerned)
 
-    async def erase(self, target: str, user_id: UUID, *, now: datetime) -> bool:
+    async def erase(self, target: str, user_id: UUID) -> bool:
         """Delete every trace of a user, and adjust the counts; running totals stay."""
         async with self._database.writing() as connection:
             target_id = await self._target_ids.found(connection, target)
@@ -95,9 +93,8 @@ class SqlCohort:
             if row is None:
                 return False
             counts = await of_members(connection, target, [row], watched=row.intent != Intent.REMOVED)
-            firing = await _firing(connection, [row.id])
-            counts.subtract(tally.of_decisions(withdraw([each for _, each in firing], now, REMOVED)))
-            for table in (notices, alerts, transitions, snapshots, connections):
+            counts.update(await _end_alerts(connection, target, row.id))
+            for table in (notices, undecided, transitions, snapshots, connections):
                 await connection.execute(delete(table).where(table.c.member == row.id))
             await connection.execute(delete(users).where(users.c.id == row.id))
             counts = type(counts)({key: -amount for key, amount in counts.items()})
@@ -134,7 +131,7 @@ class SqlCohort:
                 wanted = and_(wanted, users.c.intent != Intent.REMOVED)
             page = select(*registration.OWN).where(wanted).order_by(users.c.id).limit(PAGE).with_for_update()
             found = (await connection.execute(page)).all()
-            if found and intent is Intent.REMOVED:
+            if intent is Intent.REMOVED:
                 await self._remove(connection, target, [each for each in found if each.intent != intent], now)
             elif found:
                 await self._pause_or_resume(connection, target, found, intent, now)
@@ -159,29 +156,27 @@ class SqlCohort:
         await self._move(connection, counts)
 
     async def _remove(self, connection: AsyncConnection, target: str, found: Sequence[Record], now: datetime) -> None:
+        if not found:
+            return
         keys = [each.id for each in found]
         counts = await of_members(connection, target, found, watched=True)
-        firing = await _firing(connection, keys)
-        decisions = [(key, each) for key, alert in firing for each in withdraw([alert], now, REMOVED)]
         counts = type(counts)({key: -amount for key, amount in counts.items()})
-        counts.update(tally.of_decisions(each for _, each in decisions))
         ended = {"intent": Intent.REMOVED.value, "lease": None, "leased_until": None}
         await connection.execute(update(users).where(rows.among(users.c.id, keys, connection.dialect)).values(ended))
-        await write_decisions(connection, decisions)
+        # Their alerts are ended by whoever decides on alerts, in the order of what was seen of them before.
+        await connection.execute(insert(undecided), [{"member": key, "transition_id": None, "at": now} for key in keys])
         await self._move(connection, counts)
 
     async def _move(self, connection: AsyncConnection, counts: Counter[tally.Key]) -> None:
         await move(connection, counts, await self._target_ids.refresh(connection))
 
 
-async def _firing(connection: AsyncConnection, keys: Sequence[int]) -> list[tuple[int, Any]]:
-    asked = (
-        select(alerts, users.c.user_id, targets.c.name.label("target"))
-        .select_from(alerts.join(users).join(targets))
-        .where(alerts.c.state == "firing", rows.among(alerts.c.member, keys, connection.dialect))
-        .order_by(alerts.c.member, alerts.c.provider)
-    )
-    return [(row.member, rows.alert(row)) for row in await connection.execute(asked)]
+async def _end_alerts(connection: AsyncConnection, target: str, key: int) -> Counter[tally.Key]:
+    """Delete a user's alerts, and return what they added to the counts: as deleted, an incident may make them quiet."""
+    ended = delete(alerts).where(alerts.c.member == key)
+    found = await connection.execute(ended.returning(alerts.c.provider, alerts.c.severity, alerts.c.state))
+    firing = [each for each in found if each.state == AlertState.FIRING]
+    return Counter(tally.Key(target, tally.Count.ALERTS, each.provider, each.severity) for each in firing)
 
 
 def _users(target: str, intent: Intent, presence: Presence, count: int) -> Counter[tally.Key]:

@@ -15,7 +15,7 @@ from monitor.ports import Claimed, Granted
 from monitor.store import budgets, rows
 from monitor.store.batch import Batch
 from monitor.store.leases import FREE, free, lent
-from monitor.store.tables import CLAIMABLE, PRESENT, alerts, connections, jobs, outbox, targets, users
+from monitor.store.tables import CLAIMABLE, PRESENT, connections, jobs, outbox, targets, users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,16 +94,8 @@ class SqlPolls:
         async with self._database.reading() as connection:
             states = await self._rows(connection, _STATES.where(self._among(users.c.id, keys)))
             held = await self._rows(connection, select(connections).where(self._among(connections.c.member, keys)))
-            firing = and_(alerts.c.state == "firing", self._among(alerts.c.member, keys))
-            raised = await self._rows(connection, _ALERTS.where(firing))
-        theirs, open_alerts = _by_member(held), _by_member(raised)
-        return {
-            state.id: Known(
-                state=_state(state, theirs[state.id]),
-                open_alerts={each.provider: rows.alert(each) for each in open_alerts[state.id]},
-            )
-            for state in states
-        }
+        theirs = _by_member(held)
+        return {state.id: Known(state=_state(state, theirs[state.id])) for state in states}
 
     async def commit(self, verdicts: Sequence[Verdict], *, now: datetime) -> frozenset[int]:
         """Write everything the verdicts say in one transaction, and return the keys for which it was written."""
@@ -206,11 +198,6 @@ _STATES: Final = select(
     users.c.missing_since,
     targets.c.name.label("target"),
 ).join(targets)
-_ALERTS: Final = select(
-    alerts,
-    users.c.user_id,
-    targets.c.name.label("target"),
-).select_from(alerts.join(users).join(targets))
 
 
 def _claim(target: str, row: Record) -> Claim:

@@ -10,8 +10,10 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, BigInteger, Uuid, any_, bindparam, cast, func, select
 
-from monitor.core.alerting import Alert, Severity
-from monitor.core.model import Connection, Kind, Transition
+from monitor.core.alerting import Alert, AlertKind, AlertState, Slot
+from monitor.core.incidents import Cause, Incident, WaveKey
+from monitor.core.model import Connection, Kind, Transition, User
+from monitor.core.policy import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, ColumnElement, Dialect, Select
 
     from monitor.core.alerting import Decision
+    from monitor.core.incidents import IncidentDecision
 
 Record = Any
 """A row of whatever was selected; its columns are attributes."""
@@ -101,20 +104,32 @@ def transition(row: Record) -> Transition:
     )
 
 
-def alert_row(key: int, decision: Decision) -> dict[str, Any]:
-    """Return the columns of an alert that fires."""
+def alert_row(key: int, target_id: int, decision: Decision) -> dict[str, Any]:
+    """Return the columns of an alert after a decision."""
     alert = decision.alert
+    over = not alert.is_open
     return {
         "id": alert.id,
         "member": key,
-        "provider": alert.provider,
+        "target_id": target_id,
+        "kind": alert.kind.value,
+        "provider": alert.slot.provider,
+        "resource": alert.slot.resource,
         "severity": alert.severity.value,
+        "status": alert.status,
         "error_type": alert.error_type,
         "error_message": alert.error_message,
         "errored_at": alert.errored_at,
-        "state": decision.state.value,
+        "state": alert.state.value,
+        "began_at": alert.began_at,
+        "began_by": alert.began_by,
+        "confirmed_at": alert.confirmed_at,
+        "due_at": alert.due_at,
         "fired_at": alert.fired_at,
-        "fired_by": alert.fired_by,
+        "fired_reason": decision.reason if decision.told and not over else None,
+        "incident_id": alert.incident_id,
+        "resolved_at": decision.decided_at if over else None,
+        "resolved_by": decision.transition.id if over and decision.transition else None,
         "reason": decision.reason,
     }
 
@@ -123,13 +138,62 @@ def alert(row: Record) -> Alert:
     """Return the alert that a row holds, joined with its user and target."""
     return Alert(
         id=row.id,
-        target=row.target,
-        user_id=row.user_id,
-        provider=row.provider,
+        user=User(target=row.target, user_id=row.user_id),
+        slot=Slot(row.provider, row.resource),
+        kind=AlertKind(row.kind),
         severity=Severity(row.severity),
+        state=AlertState(row.state),
+        status=row.status,
         error_type=row.error_type,
         error_message=row.error_message,
         errored_at=row.errored_at,
+        began_at=row.began_at,
+        began_by=row.began_by,
+        confirmed_at=row.confirmed_at,
+        due_at=row.due_at,
         fired_at=row.fired_at,
-        fired_by=row.fired_by,
+        incident_id=row.incident_id,
+    )
+
+
+def incident_row(target_id: int, decision: IncidentDecision) -> dict[str, Any]:
+    """Return the columns of an incident after a decision."""
+    incident = decision.incident
+    return {
+        "id": incident.id,
+        "target_id": target_id,
+        "provider": incident.key.provider,
+        "error_type": incident.key.error_type,
+        "severity": incident.severity.value,
+        "cause": incident.cause.value,
+        "state": incident.state.value,
+        "since": incident.since,
+        "opened_at": incident.opened_at,
+        "users": incident.users,
+        "share": incident.share,
+        "told_users": incident.told_users,
+        "updates": incident.updates,
+        "resolved_at": incident.resolved_at,
+        "reason": decision.reason,
+    }
+
+
+def incident(row: Record, figures: Record, connections: int) -> Incident:
+    """Return the incident that a row holds, joined with its target, with its members' figures of now."""
+    users = max(row.users, figures.users or 0)
+    return Incident(
+        id=row.id,
+        key=WaveKey(row.target, row.provider, row.error_type),
+        severity=Severity(row.severity),
+        cause=Cause(row.cause),
+        state=AlertState(row.state),
+        since=row.since,
+        opened_at=row.opened_at,
+        users=users,
+        share=min(1.0, users / connections) if connections else row.share,
+        told_users=row.told_users,
+        broken=figures.broken or 0,
+        joined_at=figures.joined_at or row.opened_at,
+        updates=row.updates,
+        resolved_at=row.resolved_at,
     )

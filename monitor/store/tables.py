@@ -68,6 +68,12 @@ def to_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """Return an index over the rows for which ``where`` holds."""
+    held = text(where)
+    return Index(name, *columns, unique=unique, postgresql_where=held, sqlite_where=held)
+
+
 metadata = MetaData(naming_convention=NAMING)
 
 targets = Table(
@@ -105,6 +111,9 @@ jobs = Table(
 
 CLAIMABLE: Final = text("intent = 'active' AND presence <> 'invalid'")
 PRESENT: Final = text("intent = 'active' AND presence = 'present'")
+OPEN: Final = "state IN ('pending', 'firing')"
+RAISED: Final = text("kind = 'error' AND incident_id IS NULL AND state <> 'withdrawn'")
+"""Alerts that make a wave, or did; those of an incident left out."""
 
 users = Table(
     "users",
@@ -125,8 +134,8 @@ users = Table(
     Column("failures", Integer, nullable=False),
     Column("digest", LargeBinary),
     UniqueConstraint("target_id", "user_id"),
-    Index("ix_users_due", "target_id", "next_poll_at", postgresql_where=CLAIMABLE, sqlite_where=CLAIMABLE),
-    Index("ix_users_seen", "target_id", "observed_at", postgresql_where=PRESENT, sqlite_where=PRESENT),
+    partial_index("ix_users_due", "target_id", "next_poll_at", where=CLAIMABLE.text),
+    partial_index("ix_users_seen", "target_id", "observed_at", where=PRESENT.text),
 )
 
 connections = Table(
@@ -143,12 +152,7 @@ connections = Table(
     Column("resources", Json, nullable=False),
     Column("since", Moment, nullable=False),
     Column("first_seen_at", Moment, nullable=False),
-    Index(
-        "ix_connections_error",
-        "member",
-        postgresql_where=text("status = 'error'"),
-        sqlite_where=text("status = 'error'"),
-    ),
+    partial_index("ix_connections_error", "member", where="status = 'error'"),
 )
 
 snapshots = Table(
@@ -161,19 +165,8 @@ snapshots = Table(
     Column("gone", Boolean, nullable=False),
     Column("connections", Json, nullable=False),
     Index("ix_snapshots_member_first_observed_at", "member", "first_observed_at"),
-    Index(
-        "uq_snapshots_open",
-        "member",
-        unique=True,
-        postgresql_where=text("last_observed_at IS NULL"),
-        sqlite_where=text("last_observed_at IS NULL"),
-    ),
-    Index(
-        "ix_snapshots_last_observed_at",
-        "last_observed_at",
-        postgresql_where=text("last_observed_at IS NOT NULL"),
-        sqlite_where=text("last_observed_at IS NOT NULL"),
-    ),
+    partial_index("uq_snapshots_open", "member", where="last_observed_at IS NULL", unique=True),
+    partial_index("ix_snapshots_last_observed_at", "last_observed_at", where="last_observed_at IS NOT NULL"),
 )
 
 transitions = Table(
@@ -203,61 +196,99 @@ alerts = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("member", Key, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("target_id", SmallInteger, ForeignKey("targets.id"), nullable=False),
+    Column("kind", Text, nullable=False),
     Column("provider", Text, nullable=False),
+    Column("resource", Text, nullable=False),
     Column("severity", Text, nullable=False),
+    Column("status", Text),
     Column("error_type", Text),
     Column("error_message", Text),
     Column("errored_at", Moment),
     Column("state", Text, nullable=False),
-    Column("fired_at", Moment, nullable=False),
-    Column("fired_by", Uuid, nullable=False),
+    Column("began_at", Moment, nullable=False),
+    Column("began_by", Uuid, nullable=False),
+    Column("confirmed_at", Moment, nullable=False),
+    Column("due_at", Moment),
+    Column("fired_at", Moment),
+    Column("fired_reason", Text),
+    Column("incident_id", Uuid),
     Column("resolved_at", Moment),
     Column("resolved_by", Uuid),
     Column("reason", Text, nullable=False),
-    Index(
-        "uq_alerts_firing",
-        "member",
-        "provider",
-        unique=True,
-        postgresql_where=text("state = 'firing'"),
-        sqlite_where=text("state = 'firing'"),
-    ),
-    Index("ix_alerts_member", "member", "fired_at"),
-    Index(
-        "ix_alerts_resolved_at",
-        "resolved_at",
-        postgresql_where=text("state = 'resolved'"),
-        sqlite_where=text("state = 'resolved'"),
-    ),
+    partial_index("uq_alerts_open", "member", "provider", "resource", where=OPEN, unique=True),
+    Index("ix_alerts_member", "member", "began_at"),
+    partial_index("ix_alerts_raised", "confirmed_at", "target_id", "provider", "error_type", where=RAISED.text),
+    partial_index("ix_alerts_due_at", "due_at", where="due_at IS NOT NULL"),
+    partial_index("ix_alerts_incident_id", "incident_id", "member", where="incident_id IS NOT NULL"),
+    partial_index("ix_alerts_resolved_at", "resolved_at", where="resolved_at IS NOT NULL"),
 )
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("target_id", SmallInteger, ForeignKey("targets.id"), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("error_type", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("users", Integer, nullable=False),
+    Column("share", Double, nullable=False),
+    Column("told_users", Integer, nullable=False),
+    Column("updates", Integer, nullable=False),
+    Column("resolved_at", Moment),
+    Column("reason", Text, nullable=False),
+    partial_index("uq_incidents_open", "target_id", "provider", "error_type", where="state = 'firing'", unique=True),
+    Index("ix_incidents_opened_at", "opened_at"),
+)
+
+undecided = Table(
+    "undecided",
+    metadata,
+    Column("id", Key, Identity(), primary_key=True),
+    Column("member", Key, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("transition_id", Uuid),
+    Column("at", Moment, nullable=False),
+    Index("ix_undecided_member", "member"),
+    sqlite_autoincrement=True,  # a number that an erased user's row had must not become another's while it is settled
+)
+"""Transitions that no alert decision was taken on yet, a user's in order; without one, a user's removal."""
+
+WAITING_INCIDENT: Final = "written_at IS NULL AND event = 'incident.alert'"
+SENT: Final = "outcome = 'delivered' AND sink <> 'log'"
+"""What is written through an index of its own; SQLite knows such an index only by these words."""
 
 outbox = Table(
     "outbox",
     metadata,
     Column("id", Key, Identity(), primary_key=True),
-    Column("member", Key, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("member", Key, ForeignKey("users.id", ondelete="CASCADE")),
+    Column("event", Text, nullable=False),
     Column("alert_id", Uuid, nullable=False),
     Column("state", Text, nullable=False),
+    Column("updates", Integer, nullable=False),
     Column("sink", Text, nullable=False),
     Column("payload", Json, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("lease", BigInteger),
     Column("leased_until", Moment),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Moment),
+    Column("error", Text),
+    Column("outcome", Text),
     Column("written_at", Moment),
     Index("ix_outbox_member", "member"),
-    Index(
-        "ix_outbox_written_at",
-        "written_at",
-        postgresql_where=text("written_at IS NOT NULL"),
-        sqlite_where=text("written_at IS NOT NULL"),
-    ),
-    Index(
-        "ix_outbox_pending",
-        "id",
-        postgresql_where=text("written_at IS NULL"),
-        sqlite_where=text("written_at IS NULL"),
-    ),
+    Index("ix_outbox_alert_id", "alert_id"),
+    partial_index("ix_outbox_written_at", "written_at", where="written_at IS NOT NULL"),
+    partial_index("ix_outbox_pending", "sink", "next_attempt_at", "id", where="written_at IS NULL"),
+    partial_index("ix_outbox_incidents", "sink", "id", where=WAITING_INCIDENT),
+    partial_index("ix_outbox_sent", "sink", "written_at", where=SENT),
 )
+"""``written_at`` is when a notice was done with, ``outcome`` how: delivered, rolled_up or gave_up."""
 
 counts = Table(
     "counts",

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, delete, exists, or_, select, tuple_, update
 
+from monitor.core.alerting import AlertState
 from monitor.core.model import Kind
 from monitor.ports import Pruned
 from monitor.store import rows
 from monitor.store.counting import upsert
 from monitor.store.leases import FREE, free, lent
-from monitor.store.tables import alerts, jobs, outbox, snapshots, targets, transitions
+from monitor.store.standing import STILL_FIRING
+from monitor.store.tables import alerts, jobs, outbox, snapshots, targets, transitions, undecided
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -63,20 +65,20 @@ class SqlUpkeep:
         return await self._prune(snapshots.c.id, snapshots.c.last_observed_at, before, limit)
 
     async def prune_alerts(self, before: datetime, *, limit: int) -> int:
-        """Delete up to ``limit`` alerts that resolved before this time and as many written notices; return how many."""
-        resolved = alerts.c.state == "resolved"
-        ended = await self._prune(alerts.c.id, alerts.c.resolved_at, before, limit, resolved)
-        return ended + await self._prune(outbox.c.id, outbox.c.written_at, before, limit)
+        """Delete up to ``limit`` alerts that resolved before this time and as many old notices; return how many."""
+        ended = await self._prune(alerts.c.id, alerts.c.resolved_at, before, limit)
+        past = (outbox.c.state != AlertState.FIRING.value) | ~STILL_FIRING
+        return ended + await self._prune(outbox.c.id, outbox.c.written_at, before, limit, past)
 
     async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:
         """Look at the next ``limit`` transitions before this time, and delete those that are not the last word."""
         place = (_EACH.c.observed_at, _EACH.c.member, _EACH.c.ordinal)
-        page = select(_EACH.c.id, *place, _SUPERSEDED.label("superseded")).where(_EACH.c.observed_at < before)
+        page = select(_EACH.c.id, *place, _IS_PAST.label("is_past")).where(_EACH.c.observed_at < before)
         if cursor is not None:
             page = page.where(tuple_(*place) > cursor)
         async with self._database.writing() as connection:
             found = (await connection.execute(page.order_by(*place).limit(limit))).all()
-            old = [each.id for each in found if each.superseded]
+            old = [each.id for each in found if each.is_past]
             await self._delete(connection, transitions.c.id, old)
         last = found[-1] if len(found) == limit else None
         return Pruned(deleted=len(old), cursor=last and (last.observed_at, last.member, last.ordinal))
@@ -86,7 +88,7 @@ class SqlUpkeep:
     ) -> int:
         past = select(key).where(ended < before, *conditions).order_by(ended).limit(limit)
         async with self._database.writing() as connection:
-            found = (await connection.execute(past.with_for_update(skip_locked=True))).scalars().all()
+            found = (await connection.execute(past.with_for_update(skip_locked=True, of=key.table))).scalars().all()
             await self._delete(connection, key, found)
         return len(found)
 
@@ -115,3 +117,6 @@ _SUPERSEDED: Final = exists().where(
     ),
 )
 """A later transition says all that this one does: of the same connection or resource, or the end of its row or user."""
+_WAITS: Final = exists().where(undecided.c.member == _EACH.c.member, undecided.c.transition_id == _EACH.c.id)
+"""No alert decision was taken on it yet."""
+_IS_PAST: Final = and_(_SUPERSEDED, ~_WAITS)

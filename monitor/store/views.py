@@ -12,16 +12,17 @@ from monitor.core.tally import Count, Key
 from monitor.ports import ConnectionView, Freshness, PastSnapshot
 from monitor.store import rows
 from monitor.store.paging import Pages
+from monitor.store.raised import Raised
 from monitor.store.schema import head, mismatch, refuse_other_than
 from monitor.store.tables import CLAIMABLE, PRESENT, connections, counts, snapshots, targets, transitions, users
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime, timedelta
     from uuid import UUID
 
     from monitor.core.model import Transition
-    from monitor.ports import TransitionFilter
+    from monitor.ports import AlertFilter, AlertView, IncidentView, TransitionFilter
     from monitor.store.counting import TargetIds
     from monitor.store.engine import Database
 
@@ -33,6 +34,7 @@ class SqlViews:
         self._database = database
         self._target_ids = target_ids
         self._pages = Pages(database, target_ids)
+        self._raised = Raised(database, target_ids)
         self._head = head()
 
     async def counts(self) -> Mapping[Key, int]:
@@ -121,6 +123,16 @@ class SqlViews:
         order = (transitions.c.observed_at, transitions.c.member, transitions.c.ordinal)
         async for row in self._pages.of(asked, order):
             yield rows.transition(row)
+
+    def alerts(self, wanted: AlertFilter) -> AsyncIterator[AlertView]:
+        """Yield alerts in the order in which they were confirmed."""
+        return self._raised.alerts(wanted)
+
+    async def incidents(
+        self, *, target: str | None = None, provider: str | None = None, since: datetime | None = None
+    ) -> Sequence[IncidentView]:
+        """Return open incidents, and those that resolved at or after ``since`` where it is given, oldest first."""
+        return await self._raised.incidents(target=target, provider=provider, since=since)
 
     async def snapshot_at(self, target: str, user_id: UUID, at: datetime) -> PastSnapshot | None:
         """Return the snapshot as it stood at ``at``, None before the first."""

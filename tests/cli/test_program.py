@@ -91,12 +91,6 @@ def test_without_a_command_help_is_shown_as_misuse(run: Run) -> None:
     assert "Usage: monitor" in result.output
 
 
-def test_commands_of_later_issues_do_not_exist(run: Run) -> None:
-    """What does nothing yet is not offered."""
-    for command in ("alerts", "explain", "backtest"):
-        assert run(command).exit_code == 2
-
-
 def test_the_configuration_is_checked_shown_and_described(run: Run) -> None:
     """Words go to standard error, YAML and JSON to standard output, and no key with them."""
     checked, shown, schema = (run("config", each) for each in ("check", "show", "schema"))

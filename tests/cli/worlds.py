@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from monitor.core.alerting import Policy
 from monitor.core.judge import Cadence, seen
 from monitor.core.model import Connection, Kind, Snapshot, Transition
 from monitor.ports import ListedUser
@@ -71,10 +70,7 @@ class World:
         claims = await polls.claim_users(target, [user], now=at, lease=LEASE)
         known = await polls.known(claims)
         snapshot = Snapshot(connections={each.provider: each for each in connections})
-        verdicts = [
-            seen(each, known[each.key], snapshot, b"%d" % at.timestamp(), Policy(severities={}), CADENCE, at)
-            for each in claims
-        ]
+        verdicts = [seen(each, known[each.key], snapshot, b"%d" % at.timestamp(), CADENCE, at) for each in claims]
         assert await self.store.polls.commit(verdicts, now=at) == {each.key for each in claims}
 
 

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
-NO_DEFAULTS = {"api_key", "region", "environment"}
-"""What differs by target; their comments say ``Default: null``."""
+NO_DEFAULTS = {"api_key", "region", "environment", "secret"}
+"""What differs by target or sink; their comments say ``Default: null``."""
+REQUIRED = {("pager", "type"), ("pager", "url"), ("alertmanager", "type"), ("alertmanager", "urls")}
+"""What of a sink must be given; their comments say so."""
+
+NAMES = {"acme_us:", "pager:", "alertmanager:"}
 
 
 def documented() -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
@@ -24,6 +28,10 @@ def documented() -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     whole = schema()
     team = next(iter(whole["properties"]["targets"]["patternProperties"].values()))
     sections: dict[tuple[str, ...], dict[str, Any]] = {("targets", "acme_us"): team}
+    sections |= {
+        ("alerts", "sinks", "pager"): {"$ref": "#/$defs/WebhookSink"},
+        ("alerts", "sinks", "alertmanager"): {"$ref": "#/$defs/AlertmanagerSink"},
+    }
     sections |= {(name,): each for name, each in whole["properties"].items() if name != "targets"}
     for path, section in sections.items():
         for key, about in whole["$defs"][section["$ref"].removeprefix("#/$defs/")]["properties"].items():
@@ -50,19 +58,20 @@ def test_the_example_loads() -> None:
 def test_every_key_is_in_the_example(path: tuple[str, ...]) -> None:
     """The value it is shown with is its default."""
     shown = written(path)
-    assert path[-1] in NO_DEFAULTS or shown == KEYS[path]["default"]
+    given = path[-1] in NO_DEFAULTS or path[-2:] in REQUIRED or path == ("alerts", "sinks")
+    assert given or shown == KEYS[path]["default"]
 
 
 @pytest.mark.parametrize("path", KEYS, ids=".".join)
 def test_every_key_has_a_description_and_a_default(path: tuple[str, ...]) -> None:
     """The JSON Schema is enough for an editor to explain a key."""
     assert KEYS[path]["description"].endswith(".")
-    assert "default" in KEYS[path]
+    assert ("default" in KEYS[path]) != (path[-2:] in REQUIRED)
 
 
 def test_every_key_of_the_example_is_preceded_by_a_comment() -> None:
     """Each has its line of why right above it."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     for above, line in pairwise(lines):
-        explained = line.lstrip().startswith("#") or not line.strip() or line.startswith("  acme_us:")
+        explained = line.lstrip().startswith("#") or not line.strip() or line.strip() in NAMES
         assert explained or above.lstrip().startswith("#"), line

@@ -12,14 +12,18 @@ from hypothesis import strategies as st
 from monitor.core import judge, tally
 from monitor.core.alerting import AlertState
 from monitor.core.model import Connection, Intent, Outcome, Presence, Snapshot, UserState
+from tests.core.desk import Desk
 from tests.core.samples import CADENCE, NOON, USER, broken, connected, paused
 from tests.core.strategies import snapshots
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hypothesis.strategies import SearchStrategy
 
-    from monitor.core.alerting import Alert, Decision, Policy
+    from monitor.core.alerting import Alert, Decision
     from monitor.core.model import Transition
+    from monitor.core.policy import Policy
 
 Answer = Snapshot | Outcome
 
@@ -32,14 +36,26 @@ class Life:
 
     policy: Policy
     connections: dict[str, Connection] = field(default_factory=dict)
-    open_alerts: dict[str, Alert] = field(default_factory=dict)
     counts: Counter[tally.Key] = field(
         default_factory=lambda: tally.of_user(USER.target, Intent.ACTIVE, Presence.PRESENT)
     )
     transitions: list[Transition] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
     last: judge.Verdict | None = None
     observed_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Let alerts be decided on beside it."""
+        self.desk = Desk(self.policy)
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """Every step of every alert."""
+        return self.desk.decisions
+
+    @property
+    def open_alerts(self) -> dict[str, Alert]:
+        """Open alerts by provider."""
+        return {each.provider: each for each in self.desk.open.values()}
 
     def meet(self, answer: Answer, now: datetime) -> judge.Verdict:
         """Judge ``answer`` and commit the verdict."""
@@ -48,7 +64,18 @@ class Life:
         self.observed_at = verdict.observed_at or self.observed_at
         if verdict.change is not None:
             self._commit(verdict.change)
+        found = verdict.change.transitions if verdict.change else ()
+        self.counts.update(self._moved(found, max([now, *(each.observed_at for each in found)])))
         return verdict
+
+    def let_pass(self, now: datetime) -> None:
+        """Let alerts be decided on that only wait for time."""
+        self.counts.update(self._moved((), now))
+
+    def _moved(self, found: Sequence[Transition], now: datetime) -> Counter[tally.Key]:
+        before = Counter(self.desk.counts)
+        self.desk.meet(found, now)
+        return tally.difference(before, self.desk.counts)
 
     def recount(self) -> Counter[tally.Key]:
         """Count from scratch what the differences should add up to."""
@@ -57,10 +84,7 @@ class Life:
             tally.of_user(USER.target, Intent.ACTIVE, presence)
             + tally.of_connections(USER.target, self.connections.values())
             + tally.of_transitions(self.transitions)
-            + Counter(
-                tally.Key(each.target, tally.Count.ALERTS, each.provider, each.severity)
-                for each in self.open_alerts.values()
-            )
+            + tally.of_alerts(each for each in self.desk.open.values() if each.state is AlertState.FIRING)
         )
 
     def _claim(self, now: datetime) -> judge.Claim:
@@ -83,24 +107,17 @@ class Life:
             state=UserState(
                 user=USER, connections=self.connections, observed_at=claim.observed_at, presence=claim.presence
             ),
-            open_alerts=self.open_alerts,
         )
         if isinstance(answer, Snapshot):
-            return judge.seen(claim, known, answer, b"digest", self.policy, CADENCE, now)
+            return judge.seen(claim, known, answer, b"digest", CADENCE, now)
         if answer is Outcome.GONE:
-            return judge.missing(claim, known, self.policy, CADENCE, now, trusted=True)
+            return judge.missing(claim, known, CADENCE, now, trusted=True)
         return judge.unobserved(claim, answer, CADENCE, now)
 
     def _commit(self, change: judge.Change) -> None:
         self.connections = dict(change.connections or {})
         self.transitions.extend(change.transitions)
-        self.decisions.extend(change.decisions)
         self.counts.update(change.counts)
-        for each in change.decisions:
-            if each.state is AlertState.FIRING:
-                self.open_alerts[each.alert.provider] = each.alert
-            else:
-                del self.open_alerts[each.alert.provider]
 
 
 ROWS: Final = [

@@ -6,13 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from monitor.core.alerting import Policy, Severity, decide
 from monitor.core.diff import diff
 from monitor.core.judge import Cadence, Claim
 from monitor.core.model import Connection, Presence, Snapshot, User, UserState
+from monitor.core.policy import Policy, Severity
 
 if TYPE_CHECKING:
-    from monitor.core.alerting import Alert, Decision
     from monitor.core.model import Transition
 
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -96,14 +95,3 @@ def errored(row: Connection | None = None) -> Transition:
     """Return the transition of a connection that broke."""
     row = row or broken()
     return only(diff(state(connected(row.provider)), snapshot(row), LATER))
-
-
-def firing(row: Connection | None = None) -> Decision:
-    """Return the decision that raises an alert for a connection that broke."""
-    (found,) = decide(POLICY, {}, [errored(row)], LATER)
-    return found
-
-
-def standing(*rows: Connection) -> dict[str, Alert]:
-    """Return the open alerts of broken rows."""
-    return {each.provider: firing(each).alert for each in rows}

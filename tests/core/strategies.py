@@ -8,8 +8,8 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from monitor.core.alerting import Policy, Severity
 from monitor.core.model import Connection, Presence, Snapshot, User, UserState
+from monitor.core.policy import ANY, Flapping, Policy, Severity
 from tests.core.samples import NOON
 
 if TYPE_CHECKING:
@@ -24,12 +24,20 @@ resources: Final = st.dictionaries(
 )
 user_ids: Final = st.uuids(version=4) | st.integers(0, 2**128 - 1).map(lambda number: UUID(int=number))
 users: Final = st.builds(User, target=st.sampled_from(["acme_us", "acme_eu"]), user_id=user_ids)
+_severities: Final = st.dictionaries(
+    st.sampled_from(["token_refresh_failed", "unknown", "unspecified", ANY]), st.sampled_from(Severity)
+)
+spans: Final = st.sampled_from([timedelta(), timedelta(minutes=10), timedelta(hours=2)])
 policies: Final = st.builds(
     Policy,
-    severities=st.dictionaries(
-        st.sampled_from(["token_refresh_failed", "unknown", "unspecified"]), st.sampled_from(Severity)
-    ),
+    severities=_severities,
     otherwise=st.sampled_from(Severity),
+    provider_severities=st.dictionaries(st.sampled_from(["fitbit", "oura"]), _severities),
+    confirm_for=spans,
+    confirm_for_error_types=st.dictionaries(st.sampled_from(["token_refresh_failed", "unspecified"]), spans),
+    resource_lost=st.sampled_from(Severity),
+    user_gone=st.sampled_from(Severity),
+    flapping=st.none() | st.builds(Flapping, transitions=st.integers(1, 5), within=st.just(timedelta(hours=1))),
 )
 moments: Final = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - Hypothesis wants bounds without a zone
 

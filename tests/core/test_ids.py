@@ -16,7 +16,7 @@ from tests.core.samples import LATER, NOON, broken, connected, only, snapshot, s
 from tests.core.strategies import policies, snapshots, states, users
 
 if TYPE_CHECKING:
-    from monitor.core.alerting import Policy
+    from monitor.core.policy import Policy
 
 
 @given(states(), snapshots())
@@ -37,7 +37,7 @@ def test_ids_are_distinct_in_a_whole_life(policy: Policy, story: list[tuple[Answ
     """Successive pairs never share an id, also where the clock stepped back, and neither do alerts."""
     life = lived(policy, story)
     assert len({each.id for each in life.transitions}) == len(life.transitions)
-    fired = [each.alert.id for each in life.decisions if each.state.value == "firing"]
+    fired = [each.alert.id for each in life.desk.told if each.state.value == "firing"]
     assert len(set(fired)) == len(fired)
 
 

@@ -10,15 +10,15 @@ from monitor.core import judge
 from monitor.core.judge import Claim, Known, Verdict
 from monitor.core.model import Kind, Outcome, Presence
 from monitor.core.tally import Count, Key
-from tests.core.samples import CADENCE, LATER, NOON, POLICY, broken, claim, connected, standing, state
+from tests.core.samples import CADENCE, LATER, NOON, broken, claim, connected, state
 
 SECOND = timedelta(seconds=1)
-KNOWN = Known(state=state(connected(), broken("oura")), open_alerts=standing(broken("oura")))
+KNOWN = Known(state=state(connected(), broken("oura")))
 
 
 def judged(held: Claim, *, known: Known | None = KNOWN, trusted: bool = True) -> Verdict:
     """Judge a 404 that came a quarter of an hour after noon."""
-    return judge.missing(held, known, POLICY, CADENCE, LATER, trusted=trusted)
+    return judge.missing(held, known, CADENCE, LATER, trusted=trusted)
 
 
 def test_a_first_404_only_starts_the_clock() -> None:
@@ -45,12 +45,11 @@ def test_an_early_second_404_keeps_the_time_of_the_first() -> None:
     assert judged(claim(missing_since=first, failures=1)).missing_since == first
 
 
-def test_a_gone_user_s_connections_and_alerts_end() -> None:
-    """One transition, all connections out of the counts, all alerts resolved, the user counted as gone."""
+def test_a_gone_user_s_connections_end() -> None:
+    """One transition, all connections out of the counts, the user counted as gone."""
     found = judged(claim(missing_since=NOON, failures=1))
     assert found.change is not None
     assert [each.kind for each in found.change.transitions] == [Kind.USER_GONE]
-    assert [each.state for each in found.change.decisions] == ["resolved"]
     assert found.change.connections == {}
     assert found.change.counts == {
         Key("acme_us", Count.CONNECTIONS, "fitbit", "connected"): -1,
@@ -58,7 +57,6 @@ def test_a_gone_user_s_connections_and_alerts_end() -> None:
         Key("acme_us", Count.USERS, "active"): -1,
         Key("acme_us", Count.USERS, "gone"): 1,
         Key("acme_us", Count.TRANSITIONS, "", "user_gone"): 1,
-        Key("acme_us", Count.ALERTS, "oura", "warning"): -1,
     }
 
 

@@ -14,12 +14,10 @@ from tests.core.samples import (
     CADENCE,
     LATER,
     NOON,
-    POLICY,
     broken,
     claim,
     connected,
     snapshot,
-    standing,
     state,
 )
 from tests.core.strategies import snapshots
@@ -29,7 +27,7 @@ HOUR = timedelta(hours=1)
 
 def judged(known: Known, seen: Snapshot, held: judge.Claim | None = None) -> Verdict:
     """Judge what a poll saw a quarter of an hour after noon."""
-    return judge.seen(held or claim(), known, seen, b"this answer", POLICY, CADENCE, LATER)
+    return judge.seen(held or claim(), known, seen, b"this answer", CADENCE, LATER)
 
 
 def test_the_same_bytes_are_known_to_be_unchanged() -> None:
@@ -47,25 +45,16 @@ def test_other_bytes_that_say_the_same_change_nothing() -> None:
 
 
 def test_news_carries_everything_that_is_to_be_committed() -> None:
-    """Transitions, alerts, connections and counts come in one change."""
+    """Transitions, connections and counts come in one change."""
     found = judged(Known(state=state(connected())), snapshot(broken()))
     assert found.change is not None
     assert [each.kind for each in found.change.transitions] == [Kind.ERRORED]
-    assert [each.alert.fired_by for each in found.change.decisions] == [found.change.transitions[0].id]
     assert found.change.connections == {"fitbit": broken()}
     assert found.change.counts == {
         Key("acme_us", Count.CONNECTIONS, "fitbit", "connected"): -1,
         Key("acme_us", Count.CONNECTIONS, "fitbit", "error", "token_refresh_failed"): 1,
         Key("acme_us", Count.TRANSITIONS, "fitbit", "errored", "token_refresh_failed"): 1,
-        Key("acme_us", Count.ALERTS, "fitbit", "warning"): 1,
     }
-
-
-def test_an_open_alert_of_the_user_is_resolved() -> None:
-    """The judge hands the open alerts to the policy."""
-    found = judged(Known(state=state(broken()), open_alerts=standing(broken())), snapshot(connected()))
-    assert found.change is not None
-    assert [each.state for each in found.change.decisions] == ["resolved"]
 
 
 def test_a_change_without_a_transition_is_still_kept() -> None:

@@ -15,7 +15,7 @@ from tests.core.samples import POLICY, broken, connected, snapshot
 from tests.core.strategies import policies
 
 if TYPE_CHECKING:
-    from monitor.core.alerting import Policy
+    from monitor.core.policy import Policy
 
 MINUTE = timedelta(minutes=1)
 

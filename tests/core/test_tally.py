@@ -10,16 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core import tally
-from monitor.core.alerting import Policy, withdraw
 from monitor.core.diff import depart, diff
 from monitor.core.model import Intent, Presence
 from monitor.core.tally import Count, Key
+from tests.core.desk import Desk
 from tests.core.lives import Answer, lived, stories
-from tests.core.samples import LATER, NOON, broken, connected, firing, paused, snapshot, state
+from tests.core.samples import LATER, POLICY, USER, broken, connected, errored, paused, snapshot, state
 from tests.core.strategies import policies
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from monitor.core.policy import Policy
 
 T = "acme_us"
 
@@ -70,11 +72,13 @@ def test_transitions_are_counted_under_the_error_they_are_about() -> None:
 
 
 def test_an_alert_counts_from_firing_to_resolution() -> None:
-    """Firing adds one under its severity, resolution takes it away again."""
-    fired = firing()
+    """Firing adds one under its severity, resolution takes it away again; one that waits counts for nothing."""
     key = Key(T, Count.ALERTS, "fitbit", "warning")
+    desk = Desk(POLICY)
+    began, fired = desk.meet([errored()], LATER)
+    assert tally.of_decisions([began])[key] == 0
     assert tally.of_decisions([fired]) == {key: 1}
-    assert tally.of_decisions([fired, *withdraw([fired.alert], NOON, "removed")]) == {key: 0}
+    assert tally.of_decisions([fired, *desk.meet([], LATER, removed=[USER])]) == {key: 0}
 
 
 @pytest.mark.parametrize(

@@ -12,21 +12,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerting import Decision, decide, withdraw
 from monitor.core.diff import depart, diff
+from monitor.core.policy import Policy, Severity
 from monitor.core.wording import REMEDIES, clean, payload, remedy, summary, timestamp
+from tests.core.desk import Desk
 from tests.core.lives import Answer, lived, stories
-from tests.core.samples import LATER, NOON, POLICY, broken, connected, firing, paused, snapshot, standing, state
+from tests.core.samples import LATER, NOON, POLICY, USER, broken, connected, errored, paused, snapshot, state
 from tests.core.strategies import policies
+from tests.core.test_alerting import FLAPPING, Story, flap, standing
 
 if TYPE_CHECKING:
-    from monitor.core.alerting import Policy
+    from monitor.core.alerting import Decision
     from monitor.core.model import Connection
 
-# Contract, section 7, in its order; ``runbook_url`` is added where the line is written.
+# Contract, section 7, in its order, and two of ours; ``runbook_url`` is added where the line is written.
 KEYS = """
 schema alert_id state severity target user_id provider kind previous_status status error_type error_message errored_at
-observed_at transition_id incident_id summary remedy
+observed_at transition_id incident_id summary remedy cause resource
 """
 
 # The documented error types, each with the word of its remedy that says who acts and how.
@@ -42,10 +44,20 @@ ACTS = {
 }
 
 
+def firing() -> Decision:
+    """Return the decision that raises an alert for a connection that broke."""
+    return Desk(POLICY).meet([errored()], LATER)[-1]
+
+
+def raised(before: Connection | None, after: Connection, policy: Policy = POLICY) -> Decision:
+    """Return the decision that raises an alert for a connection that became ``after``."""
+    return Desk(policy).meet(diff(state(*[before] if before else []), snapshot(after), LATER), LATER)[-1]
+
+
 def resolved(after: Connection | None) -> Decision:
     """Return the decision that ends the alert of a broken connection."""
     found = diff(state(broken()), snapshot(*[after] if after else []), LATER)
-    return decide(POLICY, standing(broken()), found, LATER)[0]
+    return standing(broken()).meet(found, LATER)[0]
 
 
 def test_a_firing_line_says_everything() -> None:
@@ -66,10 +78,12 @@ def test_a_firing_line_says_everything() -> None:
         "error_message": "The provider refused to refresh the token.",
         "errored_at": "2026-03-01T11:00:00Z",
         "observed_at": "2026-03-01T12:15:00Z",
-        "transition_id": str(decision.alert.fired_by),
+        "transition_id": str(decision.alert.began_by),
         "incident_id": None,
         "summary": "fitbit connection is in error: token_refresh_failed, after it was connected.",
         "remedy": REMEDIES["token_refresh_failed"],
+        "cause": "user",
+        "resource": None,
     }
     assert list(payload(decision)) == KEYS.split()
 
@@ -77,7 +91,7 @@ def test_a_firing_line_says_everything() -> None:
 def test_a_resolved_line_keeps_the_error_that_ended() -> None:
     """The same alert id, the status now, and the error the alert was about."""
     found = payload(resolved(connected()))
-    assert found["alert_id"] == payload(firing())["alert_id"]
+    assert found["alert_id"] == str(standing(broken()).decisions[0].alert.id)
     assert (found["state"], found["kind"], found["previous_status"], found["status"]) == (
         "resolved",
         "recovered",
@@ -91,14 +105,13 @@ def test_a_line_without_a_transition_has_nulls_and_the_time_of_decision() -> Non
     """A person ended it: there is nothing that was observed."""
     found = payload(only_withdrawn())
     assert list(found) == KEYS.split()
-    assert [found[key] for key in ("kind", "previous_status", "status", "transition_id")] == [None] * 4
+    assert [found[key] for key in ("kind", "previous_status", "transition_id")] == [None] * 3
     assert found["observed_at"] == "2026-03-01T12:15:00Z"
 
 
 def only_withdrawn() -> Decision:
     """Return the decision that ends an alert because its user was removed."""
-    (found,) = withdraw([firing().alert], LATER, "the user was removed from the cohort")
-    return found
+    return standing(broken()).meet([], LATER, removed=[USER])[0]
 
 
 @given(policies, stories)
@@ -106,11 +119,11 @@ def test_every_line_of_any_life_is_json_with_the_contract_s_keys(
     policy: Policy, story: list[tuple[Answer, timedelta]]
 ) -> None:
     """Exactly the keys, only JSON types, one line, no user in the summary."""
-    for each in lived(policy, story).decisions:
+    for each in lived(policy, story).desk.told:
         found = payload(each)
         assert list(found) == KEYS.split()
         assert json.loads(json.dumps(found)) == found
-        assert str(each.alert.user_id) not in found["summary"] + found["remedy"]
+        assert str(each.alert.user.user_id) not in found["summary"] + found["remedy"]
 
 
 @pytest.mark.parametrize(
@@ -125,8 +138,7 @@ def test_every_line_of_any_life_is_json_with_the_contract_s_keys(
 )
 def test_the_summary_of_a_firing_alert(before: Connection | None, after: Connection, sentence: str) -> None:
     """One sentence: what is broken, how, and what it was before."""
-    found = diff(state(*[before] if before else []), snapshot(after), LATER)
-    assert summary(decide(POLICY, {}, found, LATER)[0]) == sentence
+    assert summary(raised(before, after)) == sentence
 
 
 @pytest.mark.parametrize(
@@ -146,7 +158,7 @@ def test_the_summary_of_a_resolved_alert(after: Connection | None, ending: str) 
 
 def test_the_summary_when_the_user_went() -> None:
     """Gone with its user, or taken out by a person."""
-    gone = decide(POLICY, standing(broken()), depart(state(broken()), LATER), LATER)[0]
+    gone = standing(broken()).meet(depart(state(broken()), LATER), LATER)[0]
     lead = "fitbit connection is no longer in error token_refresh_failed: "
     assert summary(gone) == f"{lead}its user is gone."
     assert summary(only_withdrawn()) == f"{lead}the user was removed from the cohort."
@@ -156,10 +168,55 @@ def test_the_summary_when_the_user_went() -> None:
 def test_vendor_words_cannot_break_out_of_a_line(slug: str, error_type: str, message: str) -> None:
     """Whatever the vendor sends, no text of the line holds control characters, or more than 500 of its own."""
     row = replace(broken(slug, error_type=error_type), error_message=message)
-    found = payload(decide(replace(POLICY, severities={}), {}, diff(state(), snapshot(row), LATER), LATER)[0])
+    found = payload(raised(None, row, replace(POLICY, severities={})))
     texts = [each for each in found.values() if isinstance(each, str)]
     assert not any(unicodedata.category(letter) in {"Cc", "Zl", "Zp"} for each in texts for letter in each)
     assert all(len(found[key] or "") <= 500 for key in ("provider", "error_type", "error_message"))
+
+
+def test_the_summaries_of_an_unstable_connection() -> None:
+    """What it does, and at the end what it is."""
+    story = Story(FLAPPING, connected())
+    flap(story, 5)
+    assert summary(story.desk.told[-1]) == (
+        "fitbit connection is unstable: 5 transitions within 60 min; it is error now."
+    )
+    story.wait(timedelta(hours=1))
+    ended, went_on = story.desk.told[-2:]
+    assert summary(ended) == (
+        "fitbit connection is no longer unstable: it was quiet for long enough, and is in error token_refresh_failed."
+    )
+    assert summary(went_on) == "fitbit connection is in error: token_refresh_failed, after it was connected."
+    assert [payload(each)["kind"] for each in (ended, went_on)] == ["unstable", "errored"]
+
+
+def test_the_summary_of_an_error_in_which_an_unstable_connection_rests() -> None:
+    """Where the alert began as it healed, there is no word on what was before."""
+    story = Story(FLAPPING, broken())
+    for row in [connected(), broken()] * 3:
+        story.see(row, after=timedelta(minutes=5))
+    story.wait(timedelta(hours=1))
+    assert summary(story.desk.told[-1]) == (
+        "fitbit connection is in error: token_refresh_failed; it came to rest in error."
+    )
+
+
+def test_the_summaries_of_resources_and_users() -> None:
+    """What is missing, and that it is back."""
+    policy = Policy(resource_lost=Severity.INFO, user_gone=Severity.INFO)
+    story = Story(policy, connected(sleep="available"))
+    story.see(connected(sleep="unavailable"))
+    story.see(connected(sleep="available"))
+    gone = depart(state(connected(), observed_at=story.now), story.now)
+    story.desk.meet(gone, story.now)
+    story.desk.meet([], story.now, removed=[USER])
+    assert [summary(each) for each in story.desk.told] == [
+        "fitbit connection no longer gives sleep.",
+        "fitbit connection gives sleep again, or is not expected to: resource_restored ends it.",
+        "Junction no longer knows the user.",
+        "The user is no longer gone: the user was removed from the cohort.",
+    ]
+    assert payload(story.desk.told[0])["resource"] == "sleep"
 
 
 @pytest.mark.parametrize(

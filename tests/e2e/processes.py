@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from monitor import events
 from monitor.cli.demo import verdict
 from monitor.cli.demo.reconcile import Tally, reconcile
-from monitor.core.alerting import FIRES
+from monitor.core.alerting import FIRES, AlertKind
 from monitor.core.diff import replay
-from monitor.ports import TransitionFilter
+from monitor.ports import AlertFilter, TransitionFilter
 from monitor.store import open_store
 from tests.store.contract_recount import agrees
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from monitor.core.alerting import Alert
     from monitor.core.model import Connection, Transition
 
 BLIND: Final = timedelta(minutes=1)
@@ -122,6 +124,7 @@ class Findings:
     transitions: list[Transition]
     current: Mapping[tuple[str, str], Connection]
     tally: Tally
+    alerts: list[Alert]
 
     @property
     def news(self) -> list[Transition]:
@@ -141,40 +144,50 @@ class Findings:
         assert {key: _face(row) for key, row in replayed.items()} == {k: _face(row) for k, row in self.current.items()}
 
     def assert_told(self, logs: list[Path]) -> None:
-        """Every transition that fires was told at least once."""
-        told = {line["transition_id"] for log in logs for line in alert_lines(log) if line["state"] == "firing"}
-        assert {str(each.id) for each in self.news if each.kind in FIRES} == told
+        """An alert stands for every error that fires, and every step of it was told at least once, firing first."""
+        begun = {each.began_by for each in self.alerts}
+        unstable = {(each.user, each.provider) for each in self.alerts if each.kind is AlertKind.UNSTABLE}
+        errors = [each for each in self.news if each.kind in FIRES]
+        assert [each for each in errors if each.id not in begun and (each.user, each.provider) not in unstable] == []
+        told = [line for log in logs for line in alert_lines(log) if line["event"] == events.CONNECTION_ALERT]
+        lines = [(line["alert_id"], line["state"]) for line in told]
+        fired = {str(each.id) for each in self.alerts if each.fired_at}
+        over = {str(each.id) for each in self.alerts if each.fired_at and not each.is_open}
+        assert set(lines) == {(each, "firing") for each in fired} | {(each, "resolved") for each in over}
+        if len(logs) == 1:
+            assert all(lines.index((each, "firing")) < lines.index((each, "resolved")) for each in over)
 
 
 def findings(stage: Stand) -> Findings:
     """Read what the database and the ledger say; the store must agree with itself."""
     with httpx.Client(trust_env=False) as http:
         ledger = verdict.made(http.get(f"{stage.simulator}/_simulator/ledger").text.splitlines())
-    found, current = asyncio.run(_remembered(stage.database))
+    found, current, alerts = asyncio.run(_remembered(stage.database))
     news = [each for each in found if not each.baseline]
     tally = reconcile(ledger, map(verdict.found_step, news), blind=BLIND)
-    return Findings(transitions=found, current=current, tally=tally)
+    return Findings(transitions=found, current=current, tally=tally, alerts=alerts)
 
 
-async def _remembered(database: str) -> tuple[list[Transition], dict[tuple[str, str], Connection]]:
+async def _remembered(database: str) -> tuple[list[Transition], dict[tuple[str, str], Connection], list[Alert]]:
     store = open_store(database)
     try:
         await agrees(store)
         found = [each async for each in store.views.transitions(TransitionFilter())]
         views = [each async for each in store.views.connections()]
-        return found, {(str(each.user_id), each.connection.provider): each.connection for each in views}
+        alerts = [each.alert async for each in store.views.alerts(AlertFilter())]
+        return found, {(str(each.user_id), each.connection.provider): each.connection for each in views}, alerts
     finally:
         await store.aclose()
 
 
 def alert_lines(log: Path) -> Iterator[dict[str, str]]:
-    """Yield the alerts in a daemon's output."""
+    """Yield the lines about alerts and incidents in a daemon's output."""
     for line in log.read_text().splitlines():
         try:
             event = json.loads(line)
         except ValueError:
             continue  # the line in which a daemon was killed
-        if event["event"] == "connection.alert":
+        if event["event"] in {events.CONNECTION_ALERT, events.INCIDENT_ALERT}:
             yield event
 
 

@@ -33,6 +33,7 @@ CONTRACT: Final = {
     "junction_resources_unavailable": ("gauge", T | {"provider", "resource"}),
     "junction_users": ("gauge", T | {"state"}),
     "junction_alerts": ("gauge", T | {"provider", "severity"}),
+    "junction_incidents": ("gauge", T | {"provider", "error_type"}),
     "junction_connection_detection_delay_seconds": ("histogram", T),
     "junction_connection_recovery_seconds": ("histogram", T),
     "junction_users_fresh": ("gauge", T),
@@ -63,13 +64,14 @@ LIVELY: Final = {
     Key("acme", Count.RESOURCES_UNAVAILABLE, "fitbit", "sleep"): 1,
     Key("acme", Count.USERS, "active"): 3,
     Key("acme", Count.ALERTS, "fitbit", "warning"): 2,
+    Key("acme", Count.INCIDENTS, "fitbit", "unspecified"): 1,
 }
 
 
 def figures(counts: Mapping[Key, int]) -> DomainFigures:
     """Return figures with these counts."""
     fresh = Freshness(fresh=3, overdue=1, oldest=NOW, latest=NOW)
-    return DomainFigures(counts=counts, freshness={"acme": fresh}, undelivered=4, reported={"acme": 5})
+    return DomainFigures(counts=counts, freshness={"acme": fresh}, undelivered={"log": 4}, reported={"acme": 5})
 
 
 def collected(counts: Mapping[Key, int]) -> dict[str, dict[tuple[str, ...], float]]:
@@ -197,3 +199,16 @@ def test_promtool_has_nothing_to_say() -> None:
     text = asyncio.run(scrape(MemoryStore()))
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_every_configured_sink_has_its_series_from_the_start() -> None:
+    """A rule sees the first notice that waits, and the first that was given up."""
+    metrics = ProgrammeMetrics(CollectorRegistry(), targets=["acme"], sinks=["log", "pager"])
+    exporter = Exporter(
+        metrics=metrics, store=MemoryStore(), rates=RATES, interval=INTERVAL, clock=lambda: NOW, sinks=["log", "pager"]
+    )
+    shown = (await exporter.render(""))[0].decode()
+    for sink in ("log", "pager"):
+        assert f'junction_monitor_alerts_undelivered{{sink="{sink}"}} 0.0' in shown
+        for outcome in ("delivered", "failed", "rolled_up", "gave_up"):
+            assert f'junction_monitor_alert_deliveries_total{{outcome="{outcome}",sink="{sink}"}} 0.0' in shown

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from monitor import logs
+from monitor.core.telling import Telling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,8 @@ ALERT = {
     "error_type": "token_refresh_failed",
     "summary": "s",
 }
+
+PLAIN = Telling(user_id=str, runbook_base_url=None)
 
 
 @pytest.fixture
@@ -104,22 +107,31 @@ def test_less_important_events_are_left_out(out: io.StringIO) -> None:
 def test_an_alert_is_written_whatever_the_level(out: io.StringIO) -> None:
     """Nobody loses an alert by asking for less noise."""
     logs.configure("error", "json", out)
-    logs.AlertLog("json", stream=out, user_id=str, runbook_base_url=None).write({**ALERT, "severity": "info"})
+    logs.AlertLog("json", telling=PLAIN, stream=out).write("connection.alert", {**ALERT, "severity": "info"})
     assert only(out)["level"] == "info"
 
 
 def test_the_level_of_an_alert_is_its_severity(out: io.StringIO) -> None:
     """Critical is an error."""
-    logs.AlertLog("json", stream=out, user_id=str, runbook_base_url=None).write(ALERT)
+    logs.AlertLog("json", telling=PLAIN, stream=out).write("connection.alert", ALERT)
     assert (only(out)["event"], only(out)["level"]) == ("connection.alert", "error")
 
 
 def test_an_alert_names_its_runbook_and_hides_its_user(out: io.StringIO) -> None:
     """Both as configured."""
-    log = logs.AlertLog("json", stream=out, user_id=lambda _: "hashed", runbook_base_url="https://r/x/")
-    log.write(ALERT)
+    telling = Telling(user_id=lambda _: "hashed", runbook_base_url="https://r/x/")
+    logs.AlertLog("json", telling=telling, stream=out).write("connection.alert", ALERT)
     assert only(out)["user_id"] == "hashed"
     assert only(out)["runbook_url"] == "https://r/x/token_refresh_failed.md"
+
+
+def test_an_incident_is_a_line_of_its_own_event(out: io.StringIO) -> None:
+    """It is about no user, and its level too is its severity."""
+    incident = {name: value for name, value in ALERT.items() if name != "user_id"} | {"users": 12, "share": 0.4}
+    logs.AlertLog("json", telling=PLAIN, stream=out).write("incident.alert", incident)
+    line = only(out)
+    assert (line["event"], line["level"], line["users"], line["share"]) == ("incident.alert", "error", 12, 0.4)
+    assert "user_id" not in line
 
 
 def test_an_alert_that_cannot_be_written_is_an_error(out: io.StringIO) -> None:
@@ -128,7 +140,7 @@ def test_an_alert_that_cannot_be_written_is_an_error(out: io.StringIO) -> None:
     out.close()
     logger.info("monitor.started")
     with pytest.raises(OSError, match="cannot be written"):
-        logs.AlertLog("json", stream=out, user_id=str, runbook_base_url=None).write(ALERT)
+        logs.AlertLog("json", telling=PLAIN, stream=out).write("connection.alert", ALERT)
 
 
 def test_the_libraries_warnings_run_into_our_lines(out: io.StringIO) -> None:

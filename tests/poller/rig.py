@@ -13,7 +13,6 @@ import structlog
 from structlog.testing import LogCapture
 
 from monitor.availability import Availability
-from monitor.core.alerting import Policy
 from monitor.core.judge import Cadence
 from monitor.poller import Poller, PollerSettings, Target, TargetSettings
 from monitor.poller.committer import Committer
@@ -71,7 +70,6 @@ class Rig:
             polls=self.polls,
             committer=Committer(
                 polls=self.polls,
-                policy=Policy(severities={}),
                 metrics=self.metrics,
                 report=Report(self.metrics, log, str),
                 clock=self.now,

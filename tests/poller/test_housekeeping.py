@@ -12,7 +12,7 @@ from monitor.core.budget import Pace
 from monitor.errors import StoreUnavailable
 from monitor.housekeeping import Pruning, Retention, TargetJobs
 from monitor.pacing import Pacer
-from monitor.ports import Answer, ListedUser, UserPage
+from monitor.ports import Answer, Done, ListedUser, UserPage
 from monitor.store.memory import MemoryStore
 from tests.poller.rig import TARGET, user
 from tests.poller.world import REJECTED, FakeJunction
@@ -105,8 +105,8 @@ async def test_pruning_deletes_by_age_and_says_how_much() -> None:
     await stage.register(ANN)
     for rows in (connected(), broken(), connected()):
         await stage.see(ANN, rows)
-    notices = await store.outbox.claim(limit=10, now=stage.now, lease=timedelta(seconds=1))
-    await store.outbox.mark_written([each.id for each in notices], now=stage.now)
+    await stage.decide()
+    await store.outbox.settle(await stage.notices(), Done.DELIVERED, now=stage.now)
 
     async def pause() -> None:
         pauses.append(None)
@@ -124,7 +124,7 @@ async def test_pruning_deletes_by_age_and_says_how_much() -> None:
     told = [{name: each[name] for name in ("snapshots", "transitions", "alerts")} for each in logs.entries]
     assert told == [
         {"snapshots": 2, "transitions": 0, "alerts": 0},
-        {"snapshots": 0, "transitions": 2, "alerts": 2},
+        {"snapshots": 0, "transitions": 2, "alerts": 3},
     ]
     assert len(pauses) >= len(told)
     await asyncio.sleep(0)

@@ -12,6 +12,7 @@ from tests.postgres import let_in
 from tests.store.contract_recount import agrees
 from tests.store.contract_stage import Stage
 from tests.store.pgbouncer import pooled
+from tests.store.telling import Teller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -95,6 +96,14 @@ async def store(store_kind: str, request: pytest.FixtureRequest) -> AsyncIterato
     store = _opened(store_kind, request)
     yield store
     await agrees(store)
+    await store.aclose()
+
+
+@pytest.fixture
+async def teller(store_kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Teller]:
+    """Give an empty store of each kind with words for what is to be told."""
+    store = _opened(store_kind, request)
+    yield Teller(store)
     await store.aclose()
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from monitor.core.model import Connection, Intent, User
-from monitor.ports import ListedUser, Store
+from monitor.ports import Done, ListedUser, Store
 from monitor.store.memory import MemoryStore
 from tests.store.contract_recount import agrees
 from tests.store.contract_side import USERS, Answer, Side
@@ -76,9 +76,10 @@ class Twins(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Start with a cohort, so that no life is spent on waiting for one."""
+        """Start with a cohort that is well, so that no life is spent on waiting for one."""
         for user in USERS:
             self.register(TARGET, user, None, revive=False)
+        self.break_together(())
 
     @rule(user=users, back=st.booleans(), answered=st.lists(answers, min_size=2, max_size=6))
     def poll(self, user: UUID, back: bool, answered: list[Answer]) -> None:
@@ -167,8 +168,8 @@ class Twins(RuleBasedStateMachine):
     @rule(where=targets, user=users)
     def erase(self, where: str, user: UUID) -> None:
         """Erase a user."""
-        now = self._next()
-        self._both(lambda side: side.store.cohort.erase(where, user, now=now))
+        self._next()
+        self._both(lambda side: side.store.cohort.erase(where, user))
 
     @rule(where=targets, seconds=st.sampled_from([10, 600]))
     def bring_forward(self, where: str, seconds: int) -> None:
@@ -176,15 +177,65 @@ class Twins(RuleBasedStateMachine):
         interval, now = timedelta(seconds=seconds), self._next()
         self._both(lambda side: side.store.polls.bring_forward(where, interval=interval, now=now))
 
+    @rule(limit=st.sampled_from([1, 2, 500, 500]), pause=st.sampled_from([0, 0, 1, 30]))
+    def settle(self, limit: int, pause: int) -> None:
+        """Take a docket where there is one, and settle it after a while."""
+        before = len(self._memory.dockets)
+        self.take_docket(limit)
+        self.wait(pause)
+        if len(self._memory.dockets) > before:
+            self._settle(-1)
+
+    settle_again = settle_on = settle
+
+    @rule(limit=st.sampled_from([1, 2, 500, 500]))
+    def take_docket(self, limit: int) -> None:
+        """Take what is to be decided on, and leave it at that."""
+        now = self._next()
+        self._both(lambda side: side.take(limit, now))
+
+    @precondition(lambda self: self._memory.dockets)
+    @rule(data=st.data())
+    def settle_late(self, data: st.DataObject) -> None:
+        """Settle any docket that there ever was."""
+        self._settle(data.draw(st.integers(0, len(self._memory.dockets) - 1)))
+
+    @precondition(lambda self: self._memory.dockets)
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        """Give any docket back."""
+        number = data.draw(st.integers(0, len(self._memory.dockets) - 1))
+        self._both(lambda side: side.store.alerts.release(side.dockets[number]))
+
+    @rule(rows=st.sampled_from([(), ("fitbit",), ("oura", "fitbit")]))
+    def break_together(self, rows: tuple[str, ...]) -> None:
+        """Let everybody's connections be well but these, which are in error, and decide on it at once."""
+        found = [Connection(provider=each, status="error", error_type="no_luck") for each in rows]
+        well = [Connection(provider=each, status="connected") for each in ("fitbit", "oura") if each not in rows]
+        self.wait(61)
+        self.claim_users(TARGET, list(USERS))
+        self.commit([("seen", [*found, *well], True)] * len(USERS))
+        self.settle(500, 0)
+
+    break_all = break_many = break_together
+
+    @rule(seconds=st.sampled_from([1, 1_000]))
+    def prune(self, seconds: int) -> None:
+        """Forget alerts that are over and notices that were told."""
+        before = self._next() - timedelta(seconds=seconds)
+        self._both(lambda side: side.store.upkeep.prune_alerts(before, limit=10_000))
+
     @rule()
     def tell(self) -> None:
         """Write down all that waits in the outbox."""
         now = self._next()
 
         async def tell(side: Side) -> int:
-            taken = await side.store.outbox.claim(limit=10_000, now=now, lease=LEASE)
-            await side.store.outbox.mark_written([each.id for each in taken], now=now)
-            return len(taken)
+            told = 0
+            while taken := await side.store.outbox.claim("log", limit=10_000, now=now, lease=LEASE):
+                await side.store.outbox.settle(taken, Done.DELIVERED, now=now)
+                told += len(taken)
+            return told
 
         self._both(tell)
 
@@ -215,6 +266,10 @@ class Twins(RuleBasedStateMachine):
         self._now += A_MOMENT
         self._moments.append(self._now)
         return self._now
+
+    def _settle(self, number: int) -> None:
+        now = self._next()
+        self._both(lambda side: side.settle(number, now))
 
     def _take(self, claim: Callable[[Side], Awaitable[list[Claim]]]) -> None:
         async def take(side: Side) -> list[Claim]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from monitor.core import tally
+from monitor.core.alerting import AlertState
 from monitor.core.diff import replay
 from monitor.core.model import Intent, User
 from monitor.core.tally import Count, Key
 from monitor.ports import TransitionFilter
+from tests.store import contract_kept as kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from monitor.core.alerting import Alert
     from monitor.core.model import Connection, Transition
     from monitor.ports import Member, Store
 
@@ -26,7 +27,7 @@ Face = tuple[str, str | None, datetime | None]
 
 
 async def agrees(store: Store) -> None:
-    """Assert that everything in ``store`` agrees. Ends leases and resumes everybody: nothing is to follow it."""
+    """Assert that everything in ``store`` agrees."""
     members = [each async for each in store.cohort.members(None, include_removed=True)]
     current: dict[User, list[Connection]] = defaultdict(list)
     async for each in store.views.connections():
@@ -38,22 +39,36 @@ async def agrees(store: Store) -> None:
 
     _running_totals_cover(counts, facts.values())
     await _history_agrees(store, members, current, facts)
-    alerts = await _open_alerts(store, members)
-    assert _kept(counts) == _recounted(members, current, alerts)
+    await _one_alert_is_open_in_a_slot(store)
+    assert _kept(counts) == _recounted(members, current) + await _decided(store)
 
 
 def _kept(counts: Mapping[Key, int]) -> dict[Key, int]:
     return {key: amount for key, amount in counts.items() if amount and key.count is not Count.TRANSITIONS}
 
 
-def _recounted(members: list[Member], current: dict[User, list[Connection]], alerts: list[Alert]) -> dict[Key, int]:
+def _recounted(members: list[Member], current: dict[User, list[Connection]]) -> Counter[Key]:
     counts: Counter[Key] = Counter()
     for each in members:
         counts.update(tally.of_user(each.target, each.intent, each.presence))
     for user, rows in current.items():
         counts.update(tally.of_connections(user.target, rows))
-    counts.update(Key(each.target, Count.ALERTS, each.provider, each.severity) for each in alerts)
-    return dict(counts)
+    return counts
+
+
+async def _decided(store: Store) -> Counter[Key]:
+    """Count alerts that are firing and incidents that are open."""
+    alerts = [each.alert for each in await kept.alerts(store)]
+    counts = tally.of_alerts(each for each in alerts if each.state is AlertState.FIRING)
+    for each in await kept.incidents(store):
+        target, provider, error_type = each.key
+        counts[Key(target, Count.INCIDENTS, provider, error_type)] += each.state is AlertState.FIRING
+    return +counts
+
+
+async def _one_alert_is_open_in_a_slot(store: Store) -> None:
+    slots = Counter((each.alert.user, each.alert.slot) for each in await kept.alerts(store) if each.alert.is_open)
+    assert set(slots.values()) <= {1}
 
 
 def _running_totals_cover(counts: Mapping[Key, int], facts: Iterable[list[Transition]]) -> None:
@@ -80,16 +95,3 @@ async def _history_agrees(
 
 def _faces(connections: dict[str, Connection]) -> dict[str, Face]:
     return {name: (each.status, each.error_type, each.errored_at) for name, each in connections.items()}
-
-
-async def _open_alerts(store: Store, members: list[Member]) -> list[Alert]:
-    """Find the alerts the way a poll does, which takes everybody in hand."""
-    alerts: list[Alert] = []
-    for target in sorted({each.target for each in members}):
-        users = [each.user_id for each in members if each.target == target and each.intent is not Intent.REMOVED]
-        await store.cohort.set_intent(target, users, Intent.ACTIVE, now=AFTER_ALL)
-        claims = await store.polls.claim_users(target, users, now=AFTER_ALL, lease=timedelta(seconds=1))
-        assert {each.user.user_id for each in claims} == set(users)
-        for known in (await store.polls.known(claims)).values():
-            alerts.extend(known.open_alerts.values())
-    return alerts

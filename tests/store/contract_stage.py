@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from monitor.core import judge
-from monitor.core.alerting import Policy, Severity
 from monitor.core.budget import Pace
+from monitor.core.evaluation import evaluate
 from monitor.core.judge import Cadence
 from monitor.core.model import Connection, Snapshot
+from monitor.core.policy import Policy, Severity
 from monitor.ports import ListedUser, TransitionFilter
+from tests.store import contract_kept as kept
+from tests.store.telling import all_waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from monitor.core.alerting import Alert
     from monitor.core.judge import Claim, Known, Verdict
     from monitor.core.model import Kind, Outcome, Transition
     from monitor.core.tally import Key
-    from monitor.ports import ConnectionView, Notice, Registered, Store
+    from monitor.ports import AlertView, ConnectionView, Notice, Registered, Store, Taken
 
 TARGET: Final = "acme_us"
 OTHER_TARGET: Final = "acme_eu"
@@ -53,21 +59,15 @@ def digest(*rows: Connection) -> bytes:
 
 def judged(claim: Claim, known: Known, *rows: Connection, now: datetime, complete: bool = True) -> Verdict:
     """Judge an answer with these rows."""
-    return judge.seen(claim, known, snapshot(*rows, complete=complete), digest(*rows), POLICY, CADENCE, now)
-
-
-async def waiting(store: Store, now: datetime) -> list[Notice]:
-    """Return all notices that wait, and leave them waiting."""
-    notices = await store.outbox.claim(limit=10_000, now=now, lease=LEASE)
-    await store.outbox.release(notices)
-    return notices
+    return judge.seen(claim, known, snapshot(*rows, complete=complete), digest(*rows), CADENCE, now)
 
 
 class Stage:
-    """One store under a clock that moves a minute with every poll."""
+    """One store under a clock that moves a minute with every poll; alerts are decided by ``policy``, when told to."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, policy: Policy = POLICY) -> None:
         self.store = store
+        self.policy = policy
         self.now = START
 
     def later(self, **amount: float) -> datetime:
@@ -122,7 +122,7 @@ class Stage:
         self.later(minutes=1)
         claim = await self.take(user)
         known = await self.recall(claim) if judge.confirms(claim, self.now, trusted=trusted) else None
-        return await self.commit(judge.missing(claim, known, POLICY, CADENCE, self.now, trusted=trusted))
+        return await self.commit(judge.missing(claim, known, CADENCE, self.now, trusted=trusted))
 
     async def go(self, user: UUID) -> Verdict:
         """Poll a user twice, with 404 both times: it is gone."""
@@ -144,6 +144,41 @@ class Stage:
         assert await self.store.polls.commit([verdict], now=self.now) == {verdict.claim.key}
         return verdict
 
+    async def take_docket(self, *, limit: int = 500) -> Taken | None:
+        """Take what is to be decided on now, as far as nobody else has it in hand."""
+        return await self.store.alerts.take(self.policy, limit=limit, now=self.now, lease=LEASE)
+
+    async def docket(self, *, limit: int = 500) -> Taken:
+        """Take what is to be decided on now, and that there is."""
+        taken = await self.take_docket(limit=limit)
+        assert taken is not None
+        return taken
+
+    async def settle(self, taken: Taken, *, sinks: Collection[str] = ("log",)) -> bool:
+        """Decide on what was taken, and write it."""
+        outcome = evaluate(taken.docket, self.policy, self.now)
+        return await self.store.alerts.settle(taken, outcome, self.policy, sinks=sinks)
+
+    async def decide(self, *, limit: int = 500, sinks: Collection[str] = ("log",)) -> None:
+        """Decide on all there is, a docket after the other."""
+        more = True
+        while more:
+            taken = await self.take_docket(limit=limit)
+            more = taken is not None and taken.more
+            assert taken is None or await self.settle(taken, sinks=sinks)
+
+    async def alerts(self, user: UUID | None = None) -> list[AlertView]:
+        """Return all alerts, or those of one user, in the order in which they began."""
+        return [each for each in await kept.alerts(self.store) if user in {None, each.alert.user.user_id}]
+
+    async def open_alerts(self, user: UUID | None = None) -> list[Alert]:
+        """Return the alerts that are not over."""
+        return [each.alert for each in await self.alerts(user) if each.alert.is_open]
+
+    async def told(self) -> list[tuple[Any, ...]]:
+        """Return of which provider the waiting notices say what, in their order."""
+        return [(each.payload["provider"], each.payload["state"]) for each in await self.notices()]
+
     async def transitions(self, **wanted: Any) -> list[Transition]:
         """Return all stored transitions that are wanted."""
         return [each async for each in self.store.views.transitions(TransitionFilter(**wanted))]
@@ -162,4 +197,4 @@ class Stage:
 
     async def notices(self) -> list[Notice]:
         """Return all notices that wait."""
-        return await waiting(self.store, self.now)
+        return await all_waiting(self.store, "log")

@@ -44,15 +44,17 @@ STEPS: Final = (
         ON p.provider = c.provider
     """,
     """
-    INSERT INTO alerts (id, member, provider, severity, error_type, state, fired_at, fired_by, resolved_at, reason)
-    SELECT gen_random_uuid(), u.id, 'fitbit', 'warning', 'token_refresh_failed', 'resolved',
-           %(now)s::timestamptz - u.id %% 1000 * interval '1 minute', gen_random_uuid(),
-           %(now)s::timestamptz - u.id %% 1000 * interval '1 minute', 'it recovered'
-    FROM users u
+    INSERT INTO alerts (id, member, target_id, kind, provider, resource, severity, status, error_type, state,
+                        began_at, began_by, confirmed_at, fired_at, fired_reason, resolved_at, reason)
+    SELECT gen_random_uuid(), u.id, u.target_id, 'error', 'fitbit', '', 'warning', 'connected', 'token_refresh_failed',
+           'resolved', x.at, gen_random_uuid(), x.at, x.at, 'it is confirmed', x.at, 'recovered ends it'
+    FROM users u, LATERAL (SELECT %(now)s::timestamptz - u.id %% 1000 * interval '1 minute' AS at) x
     """,
     """
-    INSERT INTO outbox (member, alert_id, state, sink, payload, created_at, written_at)
-    SELECT a.member, a.id, 'firing', 'log', '{}', a.fired_at, a.fired_at FROM alerts a
+    INSERT INTO outbox (member, event, alert_id, state, updates, sink, payload, created_at, attempts, outcome,
+                        written_at)
+    SELECT a.member, 'connection.alert', a.id, 'firing', 0, 'log', '{}', a.fired_at, 0, 'delivered', a.fired_at
+    FROM alerts a
     """,
     """
     INSERT INTO counts (target_id, count, a, b, c, value)

@@ -2,17 +2,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from monitor.core.alerting import Severity
+from monitor.core.evaluation import evaluate
 from monitor.core.model import Intent
+from monitor.core.policy import Severity
 from monitor.core.tally import Count, Key
 from monitor.core.wording import payload
+from monitor.ports import Done
 from tests.store.contract_stage import ANN, BOB, CID, LEASE, TARGET, broken, connected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
-    from monitor.core.alerting import Alert
     from monitor.core.judge import Verdict
     from tests.store.contract_stage import Stage
 
@@ -20,20 +21,9 @@ if TYPE_CHECKING:
 async def fire(stage: Stage, user: UUID, provider: str = "fitbit") -> Verdict:
     """Let a connection break that was healthy."""
     await stage.see(user, connected(provider))
-    return await stage.see(user, broken(provider))
-
-
-async def told(stage: Stage) -> list[tuple[str, str]]:
-    """Return what the waiting notices say of which provider, in their order."""
-    return [(each.payload["provider"], each.payload["state"]) for each in await stage.notices()]
-
-
-async def open_alerts(stage: Stage, user: UUID) -> Mapping[str, Alert]:
-    """Return the alerts of a user that are firing."""
-    claim = await stage.take(user)
-    known = await stage.recall(claim)
-    await stage.store.polls.release([claim])
-    return known.open_alerts
+    verdict = await stage.see(user, broken(provider))
+    await stage.decide()
+    return verdict
 
 
 async def firing(stage: Stage) -> dict[str, int]:
@@ -44,12 +34,14 @@ async def firing(stage: Stage) -> dict[str, int]:
 async def test_an_alert_that_fires_is_told_as_it_was_decided(stage: Stage) -> None:
     """The notice says word for word what the core makes of the decision."""
     await stage.register(ANN)
-    verdict = await fire(stage, ANN)
-    assert verdict.change is not None
-    (decision,) = verdict.change.decisions
+    await stage.see(ANN, connected())
+    await stage.see(ANN, broken())
+    taken = await stage.docket()
+    decision = evaluate(taken.docket, stage.policy, stage.now).decisions[-1]
+    await stage.settle(taken)
     (notice,) = await stage.notices()
     assert dict(notice.payload) == payload(decision)
-    assert await open_alerts(stage, ANN) == {"fitbit": decision.alert}
+    assert await stage.open_alerts(ANN) == [decision.alert]
     assert await firing(stage) == {"warning": 1}
 
 
@@ -58,10 +50,11 @@ async def test_an_alert_that_resolves_is_not_open_any_more(stage: Stage) -> None
     await stage.register(ANN)
     await fire(stage, ANN)
     await stage.see(ANN, connected())
+    await stage.decide()
     notices = await stage.notices()
     assert [each.payload["state"] for each in notices] == ["firing", "resolved"]
     assert len({each.payload["alert_id"] for each in notices}) == 1
-    assert await open_alerts(stage, ANN) == {}
+    assert await stage.open_alerts(ANN) == []
     assert await firing(stage) == {}
 
 
@@ -70,8 +63,9 @@ async def test_another_error_resolves_one_alert_and_fires_the_next(stage: Stage)
     await stage.register(ANN)
     await fire(stage, ANN)
     await stage.see(ANN, broken(error_type="provider_credential_error"))
-    assert [state for _, state in await told(stage)] == ["firing", "resolved", "firing"]
-    assert (await open_alerts(stage, ANN))["fitbit"].severity is Severity.CRITICAL
+    await stage.decide()
+    assert [state for _, state in await stage.told()] == ["firing", "resolved", "firing"]
+    assert [each.severity for each in await stage.open_alerts(ANN)] == [Severity.CRITICAL]
     assert await firing(stage) == {"critical": 1}
 
 
@@ -80,8 +74,9 @@ async def test_a_suppressed_error_is_not_told(stage: Stage) -> None:
     await stage.register(ANN)
     await stage.see(ANN, connected())
     await stage.see(ANN, broken(error_type="unknown"))
+    await stage.decide()
     assert await stage.notices() == []
-    assert await open_alerts(stage, ANN) == {}
+    assert await stage.open_alerts(ANN) == []
 
 
 async def test_a_user_that_goes_takes_its_alerts_with_it(stage: Stage) -> None:
@@ -90,7 +85,8 @@ async def test_a_user_that_goes_takes_its_alerts_with_it(stage: Stage) -> None:
     await stage.see(ANN, connected("fitbit"), connected("oura"))
     await stage.see(ANN, broken("fitbit"), broken("oura"))
     await stage.go(ANN)
-    assert sorted(state for _, state in await told(stage)) == ["firing", "firing", "resolved", "resolved"]
+    await stage.decide()
+    assert sorted(state for _, state in await stage.told()) == ["firing", "firing", "resolved", "resolved"]
     assert await firing(stage) == {}
 
 
@@ -100,7 +96,8 @@ async def test_notices_wait_in_the_order_of_their_decisions(stage: Stage) -> Non
     await fire(stage, ANN, "oura")
     await fire(stage, BOB, "fitbit")
     await stage.see(ANN, connected("oura"))
-    assert await told(stage) == [("oura", "firing"), ("fitbit", "firing"), ("oura", "resolved")]
+    await stage.decide()
+    assert await stage.told() == [("oura", "firing"), ("fitbit", "firing"), ("oura", "resolved")]
 
 
 async def test_the_oldest_notices_come_first_up_to_the_limit(stage: Stage) -> None:
@@ -108,9 +105,9 @@ async def test_the_oldest_notices_come_first_up_to_the_limit(stage: Stage) -> No
     await stage.register(ANN, BOB, CID)
     for user in (CID, ANN, BOB):
         await fire(stage, user)
-    some = await stage.store.outbox.claim(limit=2, now=stage.now, lease=LEASE)
+    some = await stage.store.outbox.claim("log", limit=2, now=stage.now, lease=LEASE)
     assert [each.payload["user_id"] for each in some] == [str(CID), str(ANN)]
-    assert await stage.store.outbox.undelivered() == 3
+    assert (await stage.store.outbox.undelivered()).get("log", 0) == 3
 
 
 async def test_a_notice_in_hand_is_not_handed_out_again(stage: Stage) -> None:
@@ -119,11 +116,11 @@ async def test_a_notice_in_hand_is_not_handed_out_again(stage: Stage) -> None:
     await fire(stage, ANN)
     await fire(stage, BOB)
     outbox = stage.store.outbox
-    (first,) = await outbox.claim(limit=1, now=stage.now, lease=LEASE)
-    (second,) = await outbox.claim(limit=9, now=stage.now, lease=LEASE)
+    (first,) = await outbox.claim("log", limit=1, now=stage.now, lease=LEASE)
+    (second,) = await outbox.claim("log", limit=9, now=stage.now, lease=LEASE)
     assert first.id != second.id
-    assert await outbox.claim(limit=9, now=stage.now, lease=LEASE) == []
-    again = await outbox.claim(limit=9, now=stage.now + LEASE, lease=LEASE)
+    assert await outbox.claim("log", limit=9, now=stage.now, lease=LEASE) == []
+    again = await outbox.claim("log", limit=9, now=stage.now + LEASE, lease=LEASE)
     assert [each.id for each in again] == sorted([first.id, second.id])
 
 
@@ -132,13 +129,13 @@ async def test_only_who_has_a_notice_in_hand_gives_it_back(stage: Stage) -> None
     await stage.register(ANN)
     await fire(stage, ANN)
     outbox = stage.store.outbox
-    slept = await outbox.claim(limit=1, now=stage.now, lease=LEASE)
-    taken = await outbox.claim(limit=1, now=stage.later(minutes=1), lease=LEASE)
+    slept = await outbox.claim("log", limit=1, now=stage.now, lease=LEASE)
+    taken = await outbox.claim("log", limit=1, now=stage.later(minutes=1), lease=LEASE)
     await outbox.release(slept)
-    assert await outbox.claim(limit=1, now=stage.now, lease=LEASE) == []
+    assert await outbox.claim("log", limit=1, now=stage.now, lease=LEASE) == []
     await outbox.release([])
     await outbox.release(taken)
-    assert len(await outbox.claim(limit=1, now=stage.now, lease=LEASE)) == 1
+    assert len(await outbox.claim("log", limit=1, now=stage.now, lease=LEASE)) == 1
 
 
 async def test_a_notice_that_was_written_does_not_wait(stage: Stage) -> None:
@@ -148,17 +145,17 @@ async def test_a_notice_that_was_written_does_not_wait(stage: Stage) -> None:
     await fire(stage, BOB)
     first, second = await stage.notices()
     for _ in range(2):
-        await stage.store.outbox.mark_written([first.id, 2**40], now=stage.now)
+        await stage.store.outbox.settle([first], Done.DELIVERED, now=stage.now)
     assert [each.id for each in await stage.notices()] == [second.id]
-    assert await stage.store.outbox.undelivered() == 1
+    assert (await stage.store.outbox.undelivered()).get("log", 0) == 1
 
 
 async def test_marking_nothing_marks_nothing(stage: Stage) -> None:
     """An empty batch is no error."""
     await stage.register(ANN)
     await fire(stage, ANN)
-    await stage.store.outbox.mark_written([], now=stage.now)
-    assert await stage.store.outbox.undelivered() == 1
+    await stage.store.outbox.settle([], Done.DELIVERED, now=stage.now)
+    assert (await stage.store.outbox.undelivered()).get("log", 0) == 1
 
 
 async def test_a_removed_user_has_its_alerts_resolved(stage: Stage) -> None:
@@ -168,6 +165,7 @@ async def test_a_removed_user_has_its_alerts_resolved(stage: Stage) -> None:
     (fired,) = await stage.notices()
     stage.later(minutes=1)
     await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
+    await stage.decide()
     _, resolved = await stage.notices()
     words: Mapping[str, Any] = resolved.payload
     assert (words["state"], words["alert_id"]) == ("resolved", fired.payload["alert_id"])
@@ -182,9 +180,11 @@ async def test_a_user_that_comes_back_has_no_alert_until_something_happens(stage
     await stage.register(ANN)
     await fire(stage, ANN)
     await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
+    await stage.decide()
     await stage.register(ANN)
     await stage.see(ANN, broken())
-    assert await open_alerts(stage, ANN) == {}
+    await stage.decide()
+    assert await stage.open_alerts(ANN) == []
     assert len(await stage.notices()) == 2
 
 
@@ -193,6 +193,7 @@ async def test_a_paused_user_keeps_its_alerts(stage: Stage) -> None:
     await stage.register(ANN)
     await fire(stage, ANN)
     await stage.store.cohort.set_intent(TARGET, [ANN], Intent.PAUSED, now=stage.now)
+    await stage.decide()
     assert len(await stage.notices()) == 1
     assert await firing(stage) == {"warning": 1}
 
@@ -202,4 +203,5 @@ async def test_alerts_that_fell_to_nothing_are_still_counted_as_zero(stage: Stag
     await stage.register(ANN)
     await fire(stage, ANN)
     await stage.see(ANN, connected())
+    await stage.decide()
     assert (await stage.store.views.counts())[Key(TARGET, Count.ALERTS, "fitbit", "warning")] == 0

@@ -57,27 +57,25 @@ async def test_a_committed_difference_is_stored_as_it_was_judged(
 
 
 async def test_what_is_committed_is_what_the_next_poll_remembers(stage: Stage) -> None:
-    """State, ages and open alerts come back as they were stored."""
+    """State and ages come back as they were stored."""
     await stage.register(ANN)
     await stage.see(ANN, connected("oura"))
     rows = (
         broken("fitbit", error_message="no", errored_at=A_TIME, resources={"sleep": "available", "body": "scope"}),
         connected("oura", created_on=A_TIME, external_user_id="abc"),
     )
-    verdict = await stage.see(ANN, *rows)
-    assert verdict.change is not None
+    await stage.see(ANN, *rows)
     known = await stage.recall(await stage.take(ANN))
     assert known.state.connections == {each.provider: each for each in rows}
     assert known.state.since == {"fitbit": stage.now, "oura": stage.now - timedelta(minutes=1)}
     assert (known.state.observed_at, known.state.presence) == (stage.now, Presence.PRESENT)
-    assert known.open_alerts == {"fitbit": verdict.change.decisions[0].alert}
 
 
 async def test_the_known_of_a_fresh_user_is_empty(stage: Stage) -> None:
     """Before the first poll there is nothing to compare with."""
     await stage.register(ANN)
     known = await stage.recall(await stage.take(ANN))
-    assert (known.state.connections, known.state.since, known.open_alerts) == ({}, {}, {})
+    assert (known.state.connections, known.state.since) == ({}, {})
     assert known.state.observed_at is None
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from monitor.core.model import Intent, Kind
+from tests.store import contract_kept as kept
 from tests.store.contract_stage import ANN, BOB, CID, LEASE, TARGET, broken, connected, judged
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ async def _all(stage: Stage) -> tuple[object, ...]:
     members = [each async for each in stage.store.cohort.members(None, include_removed=True)]
     return (
         members,
+        await kept.undecided(stage.store),
         await stage.connections(),
         await stage.transitions(),
         await stage.notices(),
@@ -106,7 +108,7 @@ async def test_a_user_removed_after_its_claim_is_not_written(stage: Stage) -> No
 
 
 async def test_a_user_removed_and_back_after_its_claim_is_not_written(stage: Stage) -> None:
-    """The alert that the removal resolved would be resolved again."""
+    """What the removal ended would end again."""
     await stage.register(ANN)
     await stage.see(ANN, connected())
     await stage.see(ANN, broken())
@@ -120,7 +122,7 @@ async def test_a_user_erased_after_its_claim_is_not_written(stage: Stage) -> Non
     """An erased user leaves no trace, whoever had it in hand."""
     await stage.register(ANN)
     verdict = await stage.seen(ANN, broken())
-    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    await stage.store.cohort.erase(TARGET, ANN)
     assert await stage.store.polls.known([verdict.claim]) == {}
     await refused(stage, verdict)
 
@@ -129,7 +131,7 @@ async def test_the_claim_of_an_erased_user_never_fits_another(stage: Stage) -> N
     """A key that was used is not used again for somebody else."""
     await stage.register(ANN)
     verdict = await stage.seen(ANN, connected())
-    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    await stage.store.cohort.erase(TARGET, ANN)
     await stage.register(BOB)
     await stage.take(BOB)
     await refused(stage, verdict)
@@ -139,7 +141,7 @@ async def test_the_claim_of_an_erased_user_does_not_fit_its_next_registration(st
     """Who is registered again starts from nothing."""
     await stage.register(ANN)
     verdict = await stage.seen(ANN, connected())
-    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    await stage.store.cohort.erase(TARGET, ANN)
     await stage.register(ANN)
     await stage.take(ANN)
     await refused(stage, verdict)
@@ -149,7 +151,7 @@ async def test_the_release_of_an_erased_user_changes_nothing(stage: Stage) -> No
     """Nor is it an error."""
     await stage.register(ANN, BOB)
     claim = await stage.take(ANN)
-    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    await stage.store.cohort.erase(TARGET, ANN)
     await stage.store.polls.release([claim])
     assert await stage.claim() == [BOB]
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import select
 
 from monitor.core.diff import replay
 from monitor.core.model import Kind
-from monitor.store import open_store
-from monitor.store.tables import alerts
-from tests.store.contract_stage import ANN, BOB, TARGET, broken, connected
+from monitor.ports import Done
+from tests.store.contract_stage import ANN, BOB, POLICY, TARGET, broken, connected
 
 if TYPE_CHECKING:
     from monitor.ports import Cursor
@@ -41,6 +40,7 @@ async def live(stage: Stage) -> None:
     await stage.see(BOB, connected(), connected("oura"))
     await stage.go(BOB)
     await stage.see(BOB, connected("oura"))
+    await stage.decide()
 
 
 @pytest.mark.parametrize("limit", [1, 2, 1000])
@@ -113,28 +113,46 @@ async def test_a_notice_that_waits_is_never_pruned(stage: Stage) -> None:
     await stage.see(ANN, connected())
     await stage.see(ANN, broken())
     await stage.see(ANN, connected())
+    await stage.decide()
     fired, resolved = await stage.notices()
-    await stage.store.outbox.mark_written([fired.id], now=stage.now)
+    await stage.store.outbox.settle([fired], Done.DELIVERED, now=stage.now)
     await stage.store.upkeep.prune_alerts(stage.now + LATER, limit=10)
     assert [each.id for each in await stage.notices()] == [resolved.id]
 
 
-async def test_an_open_alert_is_never_pruned(migrated_sqlite_url: str, migrated_postgres_url: str) -> None:
-    """One that resolved goes with its age; the twin keeps none of those."""
-    from tests.store.contract_stage import Stage  # noqa: PLC0415 - the fixture of this name has other stores
+async def test_an_open_alert_is_never_pruned(stage: Stage) -> None:
+    """One that resolved goes with its age."""
+    await stage.register(ANN)
+    await stage.see(ANN, connected(), connected("oura"))
+    await stage.see(ANN, broken(), broken("oura"))
+    await stage.see(ANN, broken(), connected("oura"))
+    await stage.decide()
+    assert await stage.store.upkeep.prune_alerts(stage.now, limit=10) == 0
+    assert await stage.store.upkeep.prune_alerts(stage.now + LATER, limit=10) == 1
+    assert [(each.alert.provider, each.alert.state) for each in await stage.alerts()] == [("fitbit", "firing")]
 
-    for url in (migrated_sqlite_url, migrated_postgres_url):
-        stage = Stage(open_store(url))
-        await stage.register(ANN)
-        await stage.see(ANN, connected(), connected("oura"))
-        await stage.see(ANN, broken(), broken("oura"))
-        await stage.see(ANN, broken(), connected("oura"))
-        assert await stage.store.upkeep.prune_alerts(stage.now, limit=10) == 0
-        assert await stage.store.upkeep.prune_alerts(stage.now + LATER, limit=10) == 1
-        async with stage.store._database.reading() as connection:  # type: ignore[attr-defined]
-            left = (await connection.execute(select(alerts.c.provider, alerts.c.state))).all()
-        assert [tuple(each) for each in left] == [("fitbit", "firing")]
-        await stage.store.aclose()
+
+async def test_an_alert_that_was_withdrawn_goes_with_its_age(stage: Stage) -> None:
+    """Nobody was told of it, and nobody will ask."""
+    stage.policy = replace(POLICY, confirm_for=timedelta(hours=1))
+    await stage.register(ANN)
+    for rows in (connected(), broken(), connected()):
+        await stage.see(ANN, rows)
+        await stage.decide()
+    assert [each.alert.state for each in await stage.alerts()] == ["withdrawn"]
+    assert await stage.store.upkeep.prune_alerts(stage.now + LATER, limit=10) == 1
+
+
+async def test_a_transition_is_not_pruned_before_it_is_decided_on(stage: Stage) -> None:
+    """However old it is: it asks for an alert."""
+    await stage.register(ANN)
+    for rows in (connected(), broken(), connected()):
+        await stage.see(ANN, rows)
+    await prune(stage)
+    assert await stage.kinds() == [Kind.ERRORED, Kind.RECOVERED]
+    await stage.decide()
+    assert await stage.told() == [("fitbit", "firing"), ("fitbit", "resolved")]
+    assert await prune(stage) == 1
 
 
 async def test_a_walk_goes_on_where_it_stopped(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -12,11 +13,13 @@ from sqlalchemy import event
 
 from monitor.core import judge
 from monitor.core.budget import Pace
+from monitor.core.evaluation import evaluate
 from monitor.core.model import Intent, Outcome
-from monitor.ports import ListedUser, TransitionFilter
+from monitor.core.policy import Flapping, IncidentRule, Policy
+from monitor.ports import Done, ListedUser, TransitionFilter
 from monitor.store import open_store
 from tests.store.contract_recount import agrees
-from tests.store.contract_stage import CADENCE, LEASE, POLICY, broken, digest, snapshot
+from tests.store.contract_stage import CADENCE, LEASE, broken, digest, snapshot
 from tests.store.crowd import TARGET, fill
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ LARGE: Final = frozenset({"users", "connections", "snapshots", "transitions", "a
 USERS: Final = 50_000
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 LATER: Final = NOW + timedelta(minutes=5)
+FLAPPING: Final = Policy(flapping=Flapping())
+WAVES: Final = replace(FLAPPING, incident=IncidentRule(min_users=3, min_share=0.001))
 SOMEBODY: Final = UUID("ffffffff-ffff-4fff-8fff-ffffffffffff")
 
 
@@ -87,13 +92,25 @@ async def poll_unchanged(store: SqlStore) -> None:
     assert len(await store.polls.commit(verdicts, now=LATER)) == len(verdicts)
 
 
-async def poll_changed(store: SqlStore) -> None:
-    """Claim and commit with news for everybody: transitions, alerts, notices."""
-    taken = await claims(store, 100)
+async def poll_changed(store: SqlStore, limit: int = 100) -> None:
+    """Claim and commit with news for everybody: transitions, and the queue of decisions."""
+    taken = await claims(store, limit)
     known = await store.polls.known(taken)
     seen, mark = snapshot(broken(), broken("garmin")), digest(broken())
-    verdicts = [judge.seen(each, known[each.key], seen, mark, POLICY, CADENCE, LATER) for each in taken]
+    verdicts = [judge.seen(each, known[each.key], seen, mark, CADENCE, LATER) for each in taken]
     assert len(await store.polls.commit(verdicts, now=LATER)) == len(verdicts)
+
+
+async def decide(store: SqlStore) -> None:
+    """Take and settle full dockets: first a wave that is told alone, then one that is an incident, then its end."""
+    await poll_changed(store, 600)
+    for policy in (FLAPPING, WAVES, replace(WAVES, incident=None)):
+        taken = await store.alerts.take(policy, limit=500, now=LATER, lease=LEASE)
+        assert taken is not None
+        outcome = evaluate(taken.docket, policy, LATER)
+        assert bool(outcome.incidents) is (policy is not FLAPPING)
+        assert await store.alerts.settle(taken, outcome, policy, sinks=["log"])
+        await store.alerts.release(taken)
 
 
 async def poll_failed(store: SqlStore) -> None:
@@ -125,9 +142,9 @@ async def scrape(store: SqlStore) -> None:
 
 async def tell(store: SqlStore) -> None:
     """Take notices, write some, give some back."""
-    await poll_changed(store)
-    some, *others = await store.outbox.claim(limit=200, now=LATER, lease=LEASE)
-    await store.outbox.mark_written([some.id], now=LATER)
+    await decide(store)
+    some, *others = await store.outbox.claim("log", limit=200, now=LATER, lease=LEASE)
+    await store.outbox.settle([some], Done.DELIVERED, now=LATER)
     await store.outbox.release(others)
 
 
@@ -166,7 +183,7 @@ async def join(store: SqlStore) -> None:
     await store.cohort.register(TARGET, listed, now=NOW, revive=True)
     await store.cohort.set_intent(TARGET, [SOMEBODY], Intent.PAUSED, now=NOW)
     await store.cohort.set_intent(TARGET, [SOMEBODY], Intent.REMOVED, now=NOW)
-    assert await store.cohort.erase(TARGET, SOMEBODY, now=NOW)
+    assert await store.cohort.erase(TARGET, SOMEBODY)
 
 
 async def first(found: AsyncIterator[Any]) -> Any:
@@ -177,6 +194,7 @@ async def first(found: AsyncIterator[Any]) -> Any:
 HOT: Final = (
     poll_unchanged,
     poll_changed,
+    decide,
     poll_failed,
     take_by_name,
     bring_forward,

@@ -49,6 +49,7 @@ async def test_two_replicas_do_all_their_work(through: str) -> None:
     other.now = one.now
     await other.see(ANN, broken())
     await other.see_the_same(ANN)
+    await other.decide()
     await one.store.views.ping()
     assert [each.connection.error_type for each in await one.connections(user_id=ANN)] == ["token_refresh_failed"]
     assert len(await one.notices()) == 1

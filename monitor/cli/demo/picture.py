@@ -65,7 +65,8 @@ def draw(figures: Figures, elapsed: float, duration: float) -> RenderableType:
 
 def alert_line(alert: dict[str, Any]) -> str:
     """Return one alert in one line."""
-    return f"{alert['state']:8} {alert['severity']:8} {alert['user_id'][:8]}  {alert['summary']}"
+    whose = alert["user_id"][:8] if "user_id" in alert else "incident"
+    return f"{alert['state']:8} {alert['severity']:8} {whose}  {alert['summary']}"
 
 
 def _providers(figures: Figures) -> RenderableType:

@@ -68,14 +68,23 @@ async def _play(scenario: Scenario, home: Path, duration: float, stop: asyncio.E
             await verdict.last_round(database)
             code = await daemon.end()
             await reading
-        tally, firing = await verdict.judged(database, http, url, BLIND)
-    untold = [each for each in firing if str(each.id) not in stage.told]
-    for each in tally.unexplained:
+        found = await verdict.judged(database, http, url, BLIND)
+    return _report(found, stage.told) and code == 0
+
+
+def _report(found: verdict.Verdict, told: set[str]) -> bool:
+    """Print the verdict; return whether nothing is missing."""
+    for each in found.tally.unexplained:
         sys.stderr.write(f"{each}\n")
-    if tally.fleeting:
-        sys.stdout.write(f"{tally.fleeting} came and went between two polls\n")
-    sys.stdout.write(f"alerts: {len(firing)} due, {len(firing) - len(untold)} written\n{tally}\n")
-    return tally.exact and not untold and code == 0
+    if found.tally.fleeting:
+        sys.stdout.write(f"{found.tally.fleeting} came and went between two polls\n")
+    if found.unstable:
+        sys.stdout.write(f"{found.unstable} errors of unstable connections are under one alert each\n")
+    written = len(found.fired & told)
+    incidents = f", {found.incidents} of them incidents" if found.incidents else ""
+    silent = f", {found.silent} errors without one" if found.silent else ""
+    sys.stdout.write(f"alerts: {len(found.fired)} fired{incidents}, {written} written{silent}\n{found.tally}\n")
+    return found.tally.exact and not found.silent and written == len(found.fired)
 
 
 class _Stage:
@@ -112,9 +121,9 @@ class _Stage:
         async for event in children.events(daemon):
             if event.get("event") == events.MONITOR_STARTED:
                 self._figures.metrics_url = f"http://127.0.0.1:{event['http_port']}/metrics"
-            elif event.get("event") == events.CONNECTION_ALERT:
+            elif event.get("event") in {events.CONNECTION_ALERT, events.INCIDENT_ALERT}:
                 self._figures.alerts.append(event)
-                self.told.add(event["transition_id"])
+                self.told.add(event["alert_id"])
                 if self._live is None:
                     sys.stderr.write(f"{alert_line(event)}\n")
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.cli.demo.reconcile import Step, Tally, reconcile
-from monitor.core.alerting import FIRES
+from monitor.core.alerting import FIRES, AlertKind
 from monitor.core.model import Presence
 from monitor.errors import MonitorError
-from monitor.ports import TransitionFilter
+from monitor.ports import AlertFilter, TransitionFilter
 from monitor.store import open_store
 
 if TYPE_CHECKING:
@@ -42,16 +43,43 @@ async def last_round(database: str) -> None:
         await store.aclose()
 
 
-async def judged(database: str, http: httpx.AsyncClient, simulator: str, blind: timedelta) -> tuple[Tally, list[Any]]:
-    """Return how the store compares with the ledger, and the transitions that must have fired an alert."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What came of it: transitions beside the ledger, and alerts beside the transitions.
+
+    ``fired`` are the ids of all alerts and incidents that fired. ``unstable`` counts errors that a connection's one
+    unstable alert stands for, ``silent`` those that no alert stands for at all.
+    """
+
+    tally: Tally
+    fired: frozenset[str]
+    incidents: int
+    unstable: int
+    silent: int
+
+
+async def judged(database: str, http: httpx.AsyncClient, simulator: str, blind: timedelta) -> Verdict:
+    """Return how the store compares with the ledger, and whether an alert stands for every error."""
     lines = (await http.get(f"{simulator}/_simulator/ledger")).text.splitlines()
     store = open_store(database)
     try:
         found = [each async for each in store.views.transitions(TransitionFilter()) if not each.baseline]
+        alerts = [each.alert async for each in store.views.alerts(AlertFilter())]
+        incidents = await store.views.incidents(since=datetime.min.replace(tzinfo=UTC))
     finally:
         await store.aclose()
-    firing = [each for each in found if each.kind in FIRES]
-    return reconcile(made(lines), map(found_step, found), blind=blind), firing
+    begun = {each.began_by for each in alerts}
+    flapping = {(each.user.user_id, each.provider) for each in alerts if each.kind is AlertKind.UNSTABLE}
+    others = [each for each in found if each.kind in FIRES and each.id not in begun]
+    unstable = sum((each.user_id, each.provider) in flapping for each in others)
+    return Verdict(
+        tally=reconcile(made(lines), map(found_step, found), blind=blind),
+        fired=frozenset(str(each.id) for each in alerts if each.fired_at)
+        | frozenset(str(each.incident.id) for each in incidents),
+        incidents=len(incidents),
+        unstable=unstable,
+        silent=len(others) - unstable,
+    )
 
 
 def made(lines: Iterable[str]) -> list[Step]:

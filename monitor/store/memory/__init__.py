@@ -6,6 +6,7 @@ to its end without waiting, which is what makes it atomic: all is built first, t
 
 from __future__ import annotations
 
+from monitor.store.memory.alerts import MemoryAlerts
 from monitor.store.memory.cohort import MemoryCohort
 from monitor.store.memory.outbox import MemoryOutbox
 from monitor.store.memory.polls import MemoryPolls
@@ -23,6 +24,7 @@ class MemoryStore:
         """Start empty."""
         tables = Tables()
         self._polls = MemoryPolls(tables)
+        self._alerts = MemoryAlerts(tables)
         self._outbox = MemoryOutbox(tables)
         self._cohort = MemoryCohort(tables)
         self._upkeep = MemoryUpkeep(tables)
@@ -32,6 +34,11 @@ class MemoryStore:
     def polls(self) -> MemoryPolls:
         """The queue."""
         return self._polls
+
+    @property
+    def alerts(self) -> MemoryAlerts:
+        """The decisions on alerts."""
+        return self._alerts
 
     @property
     def outbox(self) -> MemoryOutbox:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from monitor.core.alerting import AlertState
 from monitor.core.model import Kind, Presence
-from monitor.core.wording import payload
 from monitor.ports import PastSnapshot
 from monitor.store.memory.tables import Held
 from monitor.store.words import storable
@@ -29,7 +27,6 @@ class Batch:
     def __init__(self) -> None:
         self._rows: list[Row] = []
         self._transitions: list[tuple[int, Transition]] = []
-        self._notices: list[tuple[int, Mapping[str, Any]]] = []
         self._counts: Counter[tally.Key] = Counter()
 
     def add(self, row: Row, verdict: Verdict) -> None:
@@ -50,34 +47,24 @@ class Batch:
         self._rows.append(polled if change is None else _moved(row, polled, change))
         if change is not None:
             self._transitions.extend((row.key, each) for each in change.transitions)
-            self._notices.extend((row.key, payload(each)) for each in change.decisions)
             self._counts.update(change.counts)
 
     def apply(self, tables: Tables) -> frozenset[int]:
         """Store it all, and return the keys of the users for which something was stored."""
         tables.put(self._rows)
         for key, transition in self._transitions:
-            tables.transitions.setdefault(transition.id, (key, transition))
-            tables.ordinals.setdefault(transition.id, tables.number())
-        for key, data in self._notices:
-            tables.tell(key, data)
+            tables.record(key, transition)
         tables.counts.update(self._counts)
         return frozenset(each.key for each in self._rows)
 
 
 def _moved(before: Row, after: Row, change: Change) -> Row:
-    """Return the row with its alerts, and where they move its connections and snapshots, after ``change``."""
-    alerts = dict(before.alerts)
-    for each in change.decisions:
-        alerts.pop(each.alert.provider, None)
-        if each.state is AlertState.FIRING:
-            alerts[each.alert.provider] = each.alert
-    moved = replace(after, alerts=alerts)
+    """Return the row with its connections and snapshots after ``change``, where that moves them."""
     if change.connections is None:
-        return moved
+        return after
     at = _time(after, change)
     return replace(
-        moved,
+        after,
         connections=_held(before.connections, change.connections, at),
         snapshots=(*closed(before), _opened(change.connections, at, gone=after.presence is Presence.GONE)),
     )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from monitor.core import tally
-from monitor.core.alerting import withdraw
+from monitor.core.alerting import AlertState
 from monitor.core.model import Intent, Presence, User
-from monitor.core.wording import payload
 from monitor.ports import Member, Registered
 from monitor.store.memory.tables import Row
 from monitor.store.words import storable
@@ -19,11 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from monitor.core.alerting import Decision
     from monitor.ports import ListedUser
     from monitor.store.memory.tables import Tables
-
-REMOVED: Final = "the user was removed from the cohort"
 
 
 class MemoryCohort:
@@ -63,20 +59,16 @@ class MemoryCohort:
             self._decide(each, intent, now)
         return frozenset(each.user.user_id for each in concerned)
 
-    async def erase(self, target: str, user_id: UUID, *, now: datetime) -> bool:
+    async def erase(self, target: str, user_id: UUID) -> bool:
         """Delete every trace of a user, and adjust the counts; running totals stay."""
         key = self._tables.keys.pop(User(target=target, user_id=user_id), None)
         if key is None:
             return False
         row = self._tables.rows.pop(key)
         self._tables.counts.subtract(row.counts())
-        self._tables.counts.update(tally.of_decisions(withdraw(row.alerts.values(), now, REMOVED)))
-        for name, (owner, _) in list(self._tables.transitions.items()):
-            if owner == key:
-                del self._tables.transitions[name]
-        for number, notice in list(self._tables.notices.items()):
-            if notice.key == key:
-                del self._tables.notices[number]
+        firing = (each.view.alert for each in self._tables.alerts.values() if each.key == key)
+        self._tables.counts.subtract(tally.of_alerts(each for each in firing if each.state is AlertState.FIRING))
+        self._tables.erase(key)
         return True
 
     async def members(self, target: str | None, *, include_removed: bool = False) -> AsyncIterator[Member]:
@@ -112,14 +104,11 @@ class MemoryCohort:
         elif intent is Intent.PAUSED:
             self._replace(row, replace(row, intent=intent, lease=None, leased_until=None))
         elif row.intent is not Intent.REMOVED:
-            self._remove(row, now)
+            self._remove(row)
 
-    def _remove(self, row: Row, now: datetime) -> None:
-        ended: tuple[Decision, ...] = withdraw([each for _, each in sorted(row.alerts.items())], now, REMOVED)
-        self._replace(row, replace(row, intent=Intent.REMOVED, lease=None, leased_until=None, alerts={}))
-        self._tables.counts.update(tally.of_decisions(ended))
-        for each in ended:
-            self._tables.tell(row.key, payload(each))
+    def _remove(self, row: Row) -> None:
+        self._replace(row, replace(row, intent=Intent.REMOVED, lease=None, leased_until=None))
+        self._tables.undecided[self._tables.number()] = (row.key, None)
 
 
 def _is_open(row: Row, intent: Intent) -> bool:

@@ -125,4 +125,4 @@ def _known(row: Row) -> Known:
         presence=row.presence,
         missing_since=row.missing_since,
     )
-    return Known(state=state, open_alerts=row.alerts)
+    return Known(state=state)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from monitor.core import tally
+from monitor.core.alerting import AlertState
 from monitor.core.model import Intent, Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
     from typing import Any
     from uuid import UUID
 
     from monitor.core.alerting import Alert
     from monitor.core.budget import Budget
+    from monitor.core.incidents import Incident
     from monitor.core.model import Connection, Transition, User
-    from monitor.ports import PastSnapshot
+    from monitor.ports import AlertView, IncidentView, PastSnapshot, Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,6 @@ class Row:
     lease: int | None = None
     leased_until: datetime | None = None
     connections: Mapping[str, Held] = field(default_factory=dict)
-    alerts: Mapping[str, Alert] = field(default_factory=dict)
     snapshots: tuple[PastSnapshot, ...] = ()
 
     @property
@@ -70,15 +71,38 @@ class Row:
         return tally.of_connections(target, held) + tally.of_user(target, self.intent, self.presence)
 
 
-@dataclass(slots=True, kw_only=True)
-class Waiting:
-    """One notice of the outbox and the user that it is about."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """One alert as it is kept, and the user that it is about."""
 
     key: int
+    view: AlertView
+
+
+@dataclass(slots=True, kw_only=True)
+class Waiting:
+    """One notice of the outbox and the user that it is about, None for an incident."""
+
+    member: int | None
+    sink: str
+    event: str
+    alert_id: UUID
+    state: str
+    updates: int
     payload: Mapping[str, Any]
+    created_at: datetime
+    attempts: int = 0
     lease: int | None = None
     leased_until: datetime | None = None
+    next_attempt_at: datetime | None = None
+    error: str | None = None
+    outcome: str | None = None
     written_at: datetime | None = None
+
+    def due(self, now: datetime) -> bool:
+        """Whether it may be tried: nobody has it in hand, and its next attempt has come."""
+        free = self.leased_until is None or self.leased_until <= now
+        return free and (self.next_attempt_at is None or self.next_attempt_at <= now)
 
 
 class Tables:
@@ -91,6 +115,11 @@ class Tables:
         self.transitions: dict[UUID, tuple[int, Transition]] = {}
         self.ordinals: dict[UUID, int] = {}
         self.notices: dict[int, Waiting] = {}
+        self.histories: dict[int, list[Transition]] = {}
+        self.undecided: dict[int, tuple[int, Transition | None]] = {}
+        self.alerts: dict[UUID, Filed] = {}
+        self.open: dict[UUID, Alert] = {}
+        self.incidents: dict[UUID, IncidentView] = {}
         self.counts: Counter[tally.Key] = Counter()
         self.budgets: dict[str, Budget] = {}
         self.reported: dict[str, tuple[int | None, datetime]] = {}
@@ -107,9 +136,84 @@ class Tables:
             self.rows[each.key] = each
             self.keys[each.user] = each.key
 
-    def tell(self, key: int, payload: Mapping[str, Any]) -> None:
-        """Add a notice to the outbox."""
-        self.notices[self.number()] = Waiting(key=key, payload=payload)
+    def enqueue(self, told: Iterable[Mapping[str, Any]], sinks: Collection[str]) -> None:
+        """Queue each notice (what :class:`Waiting` requires, but its sink) for each sink, in order."""
+        for each in told:
+            for sink in sinks:
+                self.notices[self.number()] = Waiting(**each, sink=sink)
+
+    @property
+    def open_incidents(self) -> set[UUID]:
+        """Incidents that are open now."""
+        views = self.incidents.items()
+        return {each_id for each_id, each in views if each.incident.state is AlertState.FIRING}
+
+    def firing(self) -> list[tuple[Place, UUID]]:
+        """Return the alerts that fire now, each with its place."""
+        return [
+            ((self.keys[each.user], each.slot.provider, each.slot.resource), each.id)
+            for each in self.open.values()
+            if each.state is AlertState.FIRING
+        ]
+
+    def firing_ids(self) -> set[UUID]:
+        """Return alerts and incidents that fire now."""
+        return {each_id for _, each_id in self.firing()} | self.open_incidents
+
+    def record(self, key: int, transition: Transition) -> None:
+        """Keep a transition of a user, and let alert decisions be taken on it; the same one is kept once."""
+        if transition.id in self.transitions:
+            return
+        self.transitions[transition.id] = (key, transition)
+        self.ordinals[transition.id] = self.number()
+        self.histories.setdefault(key, []).append(transition)
+        if not transition.baseline:
+            self.undecided[self.number()] = (key, transition)
+
+    def waiting(self) -> frozenset[UUID]:
+        """Return the transitions that no alert decision was taken on yet."""
+        return frozenset(each.id for _, each in self.undecided.values() if each)
+
+    def forget(self, transition_id: UUID) -> None:
+        """Drop a transition that was pruned."""
+        key, _ = self.transitions.pop(transition_id)
+        self.histories[key] = [each for each in self.histories[key] if each.id != transition_id]
+
+    def file(self, key: int, view: AlertView) -> None:
+        """Keep an alert as it is after a decision."""
+        self.alerts[view.alert.id] = Filed(key=key, view=view)
+        self.open.pop(view.alert.id, None)
+        if view.alert.is_open:
+            self.open[view.alert.id] = view.alert
+
+    def counted(self, incident: Incident) -> Incident:
+        """Return an incident with the figures of its members as they are now."""
+        members = [each for each in self.alerts.values() if each.view.alert.incident_id == incident.id]
+        users = max(incident.users, len({each.key for each in members}))
+        connections = sum(
+            amount
+            for key, amount in self.counts.items()
+            if (key.target, key.count, key.a) == (incident.key.target, tally.Count.CONNECTIONS, incident.key.provider)
+        )
+        return replace(
+            incident,
+            users=users,
+            share=min(1.0, users / connections) if connections else incident.share,
+            broken=sum(each.view.alert.is_open for each in members),
+            joined_at=max((each.view.alert.confirmed_at for each in members), default=incident.opened_at),
+        )
+
+    def erase(self, key: int) -> None:
+        """Drop all that is kept of a user beside its row."""
+        for each in self.histories.pop(key, ()):
+            del self.transitions[each.id]
+        for each_id in [each_id for each_id, filed in self.alerts.items() if filed.key == key]:
+            del self.alerts[each_id]
+            self.open.pop(each_id, None)
+        for number in [number for number, (owner, _) in self.undecided.items() if owner == key]:
+            del self.undecided[number]
+        for number in [number for number, notice in self.notices.items() if notice.member == key]:
+            del self.notices[number]
 
     def of_target(self, target: str) -> list[Row]:
         """Return the rows of a target, removed ones included, in the order of their registration."""

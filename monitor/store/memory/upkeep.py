@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from monitor.core.alerting import AlertState
 from monitor.core.diff import supersedes
 from monitor.ports import Pruned
 
@@ -69,12 +70,17 @@ class MemoryUpkeep:
         return len(doomed)
 
     async def prune_alerts(self, before: datetime, *, limit: int) -> int:
-        """Delete up to ``limit`` written notices; of alerts that resolved the twin keeps nothing."""
-        notices = self._tables.notices
-        old = [key for key, each in notices.items() if each.written_at is not None and each.written_at < before]
-        for key in old[:limit]:
+        """Delete up to ``limit`` alerts that are over since before this time, and as many notices; return how many."""
+        filed = self._tables.alerts
+        ended = [each_id for each_id, each in filed.items() if _past(each.view.resolved_at, before)][:limit]
+        for each_id in ended:
+            del filed[each_id]
+        notices, kept = self._tables.notices, self._tables.firing_ids()
+        done = ((key, each) for key, each in notices.items() if _past(each.written_at, before))
+        old = [key for key, each in done if each.state != AlertState.FIRING or each.alert_id not in kept][:limit]
+        for key in old:
             del notices[key]
-        return len(old[:limit])
+        return len(ended) + len(old)
 
     async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:
         """Look at the next ``limit`` transitions before this time, and delete those that are not the last word."""
@@ -84,11 +90,20 @@ class MemoryUpkeep:
         ]
         ahead = (each for each in walk if each[2].observed_at < before and (cursor is None or each[0] > cursor))
         page = sorted(ahead, key=lambda each: each[0])[:limit]
-        old = [each.id for place, key, each in page if self._is_superseded(place, key, each, walk)]
+        waiting = self._tables.waiting()
+        old = [
+            each.id
+            for place, key, each in page
+            if each.id not in waiting and self._is_superseded(place, key, each, walk)
+        ]
         for each_id in old:
-            del self._tables.transitions[each_id]
+            self._tables.forget(each_id)
         return Pruned(deleted=len(old), cursor=page[-1][0] if len(page) == limit else None)
 
     @staticmethod
     def _is_superseded(place: Cursor, key: int, each: Transition, walk: list[tuple[Cursor, int, Transition]]) -> bool:
         return any(key == owner and other > place and supersedes(later, each) for other, owner, later in walk)
+
+
+def _past(moment: datetime | None, before: datetime) -> bool:
+    return moment is not None and moment < before

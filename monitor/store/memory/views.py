@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from monitor.core.model import Intent, User
@@ -10,13 +11,13 @@ from monitor.ports import ConnectionView, Freshness
 from monitor.store.memory.batch import closed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
     from uuid import UUID
 
     from monitor.core.model import Transition
     from monitor.core.tally import Key
-    from monitor.ports import PastSnapshot, TransitionFilter
+    from monitor.ports import AlertFilter, AlertView, IncidentView, PastSnapshot, TransitionFilter
     from monitor.store.memory.tables import Row, Tables
 
 
@@ -73,6 +74,24 @@ class MemoryViews:
         for each in sorted(found, key=lambda transition: transition.observed_at):
             yield each
 
+    async def alerts(self, wanted: AlertFilter) -> AsyncIterator[AlertView]:
+        """Yield alerts in the order in which they were confirmed."""
+        found = [each.view for each in self._tables.alerts.values() if _is_chosen(each.view, wanted)]
+        for each in sorted(found, key=lambda view: (view.alert.confirmed_at, view.alert.id)):
+            yield each
+
+    async def incidents(
+        self, *, target: str | None = None, provider: str | None = None, since: datetime | None = None
+    ) -> Sequence[IncidentView]:
+        """Return open incidents, and those that resolved at or after ``since`` where it is given, oldest first."""
+        found = [
+            replace(each, incident=self._tables.counted(each.incident))
+            for each in self._tables.incidents.values()
+            if target in (None, each.incident.key.target) and provider in (None, each.incident.key.provider)
+        ]
+        wanted = [each for each in found if _is_of(each.incident.resolved_at, since)]
+        return sorted(wanted, key=lambda each: (each.incident.opened_at, each.incident.id))
+
     async def snapshot_at(self, target: str, user_id: UUID, at: datetime) -> PastSnapshot | None:
         """Return the snapshot as it stood at ``at``, None before the first."""
         key = self._tables.keys.get(User(target=target, user_id=user_id))
@@ -106,3 +125,19 @@ def _is_wanted(each: Transition, wanted: TransitionFilter) -> bool:
         and (wanted.since is None or each.observed_at >= wanted.since)
         and (wanted.until is None or each.observed_at < wanted.until)
     )
+
+
+def _is_chosen(view: AlertView, wanted: AlertFilter) -> bool:
+    alert = view.alert
+    return (
+        wanted.target in (None, alert.user.target)
+        and wanted.user_id in (None, alert.user.user_id)
+        and wanted.provider in (None, alert.provider)
+        and wanted.severity in (None, alert.severity)
+        and (alert.is_open or not wanted.only_open)
+        and (wanted.since is None or _is_of(view.resolved_at, wanted.since))
+    )
+
+
+def _is_of(resolved_at: datetime | None, since: datetime | None) -> bool:
+    return resolved_at is None or (since is not None and resolved_at >= since)

@@ -1,0 +1,192 @@
+"""The decisions of one moment: from what is stored and not yet decided to everything that is to be committed.
+
+1. Open incidents grow or end, by what is known of their members.
+2. Each transition is followed, a user's in their order; alerts begin and end.
+3. Pending alerts whose time has come are added to the waves; a wave that is large enough opens an incident.
+4. They join an open incident, wait for others a little longer, or fire. Unstable alerts that were quiet end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from monitor.core import incidents
+from monitor.core.alerting import AlertKind, AlertState, Decision, calm, fire, follow, wait, withdraw
+from monitor.core.incidents import Wave, breaks, key_of, lived, possible, suspicious
+from monitor.core.policy import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from monitor.core.alerting import Alert, Slot
+    from monitor.core.incidents import Incident, IncidentDecision, WaveKey
+    from monitor.core.model import Transition, User
+    from monitor.core.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Something that no decision was taken on yet: a transition, or None where a person removed the user."""
+
+    number: int
+    user: User
+    transition: Transition | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Docket:
+    """What decisions are taken on now.
+
+    Attributes:
+        entries: new transitions, of each user in their order.
+        standing: the open alerts of their users, and others whose time has come.
+        history: earlier status transitions of the connections in ``entries``, oldest first.
+        begun: the transitions that the alerts in ``standing`` began by.
+        waves: what like errors there are, for the alerts in ``standing`` and for ``entries``.
+        incidents: those that are open.
+    """
+
+    entries: Sequence[Entry] = ()
+    standing: Sequence[Alert] = ()
+    history: Mapping[tuple[User, str], Sequence[Transition]] = field(default_factory=dict)
+    begun: Mapping[UUID, Transition] = field(default_factory=dict)
+    waves: Mapping[WaveKey, Wave] = field(default_factory=dict)
+    incidents: Sequence[Incident] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Everything that is to be committed: steps in their order."""
+
+    decisions: tuple[Decision, ...]
+    incidents: tuple[IncidentDecision, ...]
+
+
+def evaluate(docket: Docket, policy: Policy, now: datetime) -> Outcome:
+    """Return what is decided on ``docket`` at ``now``."""
+    return _Evaluation(docket, policy, now).outcome()
+
+
+class _Evaluation:
+    """Working memory of one evaluation."""
+
+    def __init__(self, docket: Docket, policy: Policy, now: datetime) -> None:
+        self._docket = docket
+        self._policy = policy
+        self._now = now
+        self._standing: dict[User, dict[Slot, Alert]] = {}
+        for each in docket.standing:
+            self._standing.setdefault(each.user, {})[each.slot] = each
+        self._begun = dict(docket.begun)
+        self._begun.update({each.transition.id: each.transition for each in docket.entries if each.transition})
+        self._open = {each.key: each for each in docket.incidents}
+        self._waves = dict(docket.waves)
+        self._decisions: list[Decision] = []
+        self._incidents: list[IncidentDecision] = []
+
+    def outcome(self) -> Outcome:
+        for incident in self._docket.incidents:
+            self._live(incident)
+        for each in self._followed():
+            self._take([each])
+            self._forget(each.alert)
+        due = self._due()
+        self._gather(due)
+        for alert in due:
+            self._take(self._mature(alert))
+        return Outcome(decisions=tuple(self._decisions), incidents=tuple(self._incidents))
+
+    def _live(self, incident: Incident) -> None:
+        step = lived(self._policy.incident, incident, self._now)
+        if step is None:
+            return
+        self._incidents.append(step)
+        if step.incident.state is AlertState.RESOLVED:
+            del self._open[incident.key]
+
+    def _followed(self) -> Iterator[Decision]:
+        history = {key: list(each) for key, each in self._docket.history.items()}
+        for entry in self._docket.entries:
+            standing = self._standing.setdefault(entry.user, {})
+            each = entry.transition
+            if each is None:
+                yield from withdraw(standing, self._now)
+                continue
+            before = history.setdefault((entry.user, each.provider or ""), [])
+            yield from follow(self._policy, standing, before, each, self._now)
+            if each.provider is not None and each.resource is None:
+                before.append(each)
+
+    def _forget(self, alert: Alert) -> None:
+        """Take one who has just healed out of the wave."""
+        wave = self._waves.get(key_of(alert))
+        if wave is not None and not alert.is_open:
+            self._waves[key_of(alert)] = replace(wave, users=wave.users - {alert.user.user_id})
+
+    def _due(self) -> list[Alert]:
+        found = [each for theirs in self._standing.values() for each in theirs.values()]
+        ripe = [each for each in found if each.due_at is not None and each.due_at <= self._now]
+        return sorted(ripe, key=lambda each: (each.confirmed_at, each.id))
+
+    def _gather(self, due: Sequence[Alert]) -> None:
+        """Count alerts into their waves, and open an incident where that makes one large enough."""
+        rule = self._policy.incident
+        grown: dict[WaveKey, Alert] = {}
+        if rule is None:
+            return
+        for each in due:
+            key = key_of(each)
+            alone = each.kind is AlertKind.ERROR and each.incident_id is None and key not in self._open
+            if alone and self._now - each.confirmed_at <= rule.within:
+                self._waves[key] = self._waves.get(key, Wave()).joined(each)
+                grown.setdefault(key, each)
+        for key, first in grown.items():
+            wave = self._waves[key]
+            if possible(rule, wave) and breaks(rule, wave):
+                step = incidents.opened(key, wave, first.severity, first, self._open.keys(), self._now)
+                self._open[key] = step.incident
+                self._incidents.append(step)
+
+    def _mature(self, alert: Alert) -> Iterator[Decision]:
+        if alert.kind is AlertKind.UNSTABLE:
+            return calm(self._policy, alert, self._now)
+        if alert.kind is not AlertKind.ERROR:
+            return iter([fire(alert, None, self._now, _why(alert))])
+        return iter([self._raise(alert)])
+
+    def _raise(self, alert: Alert) -> Decision:
+        incident = self._open.get(key_of(alert))
+        if incident is not None or alert.incident_id is not None:
+            joined = alert.incident_id if incident is None else incident.id
+            quiet = replace(alert, severity=Severity.INFO, incident_id=joined)
+            return fire(quiet, None, self._now, "it is a member of an incident")
+        held = self._hold(alert)
+        return held or fire(alert, None, self._now, _why(alert))
+
+    def _hold(self, alert: Alert) -> Decision | None:
+        """Let an alert wait for others where they would make an incident; never beyond the longest hold."""
+        rule, wave = self._policy.incident, self._waves.get(key_of(alert), Wave())
+        if rule is None or not possible(rule, wave):
+            return None
+        first = alert.confirmed_at + rule.hold
+        if self._now < first:
+            return wait(alert, first, self._now, "it waits for others like it")
+        last = alert.confirmed_at + rule.longest_hold
+        if self._now >= last or not suspicious(rule, wave):
+            return None
+        return wait(alert, min(last, self._now + rule.hold), self._now, "others like it come")
+
+    def _take(self, decisions: Iterable[Decision]) -> None:
+        """Keep decisions; a firing alert is told of by the transition that it began by."""
+        for each in decisions:
+            begun = each.state is AlertState.FIRING and each.told and each.transition is None
+            self._decisions.append(replace(each, transition=self._begun.get(each.alert.began_by)) if begun else each)
+
+
+def _why(alert: Alert) -> str:
+    """Return why an alert fires by itself."""
+    lasted = (alert.confirmed_at - alert.began_at).total_seconds()
+    return f"it has lasted for {lasted:g} s" if lasted else "it is new"

@@ -1,0 +1,31 @@
+"""How what was decided stands in what a sink is told: the user as the sink may know it, and the way to the runbook."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from monitor.core.wording import REMEDIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """``user_id`` returns a user id plain or hashed; without ``runbook_base_url`` there are no links."""
+
+    user_id: Callable[[str], str]
+    runbook_base_url: str | None
+
+    def told(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the payload of a notice as its sink tells it."""
+        told = {**payload, "runbook_url": self._runbook(payload.get("error_type"))}
+        if payload.get("user_id") is not None:
+            told["user_id"] = self.user_id(payload["user_id"])
+        return told
+
+    def _runbook(self, error_type: str | None) -> str | None:
+        if self.runbook_base_url is None:
+            return None
+        return f"{self.runbook_base_url.rstrip('/')}/{error_type if error_type in REMEDIES else 'unknown'}.md"

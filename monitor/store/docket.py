@@ -1,0 +1,205 @@
+"""What alert decisions are taken on, read from SQL in a handful of statements however many users are in it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import BigInteger, and_, case, cast, exists, func, or_, select
+
+from monitor.core.alerting import OPEN, AlertKind, AlertState
+from monitor.core.evaluation import Docket, Entry
+from monitor.core.incidents import SUSPICIOUS, USUAL_OVER_DAYS, Wave, WaveKey, key_of
+from monitor.core.model import UNSPECIFIED, Transition, User
+from monitor.core.tally import Count
+from monitor.ports import Taken
+from monitor.store import rows
+from monitor.store.tables import RAISED, alerts, counts, incidents, targets, transitions, undecided, users
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from monitor.core.alerting import Alert
+    from monitor.core.incidents import Incident
+    from monitor.core.policy import IncidentRule, Policy
+
+USUAL_OVER: Final = timedelta(days=USUAL_OVER_DAYS)
+OPEN_STATES: Final = [each.value for each in OPEN]
+
+
+async def read(connection: AsyncConnection, policy: Policy, lease: int, *, limit: int, now: datetime) -> Taken:
+    """Return what is to be decided at ``now``, under a lease."""
+    return await _Reader(connection, policy, now).taken(lease, limit)
+
+
+async def counted(connection: AsyncConnection, row: Any) -> Incident:
+    """Return an incident with the figures of its members as they are now."""
+    figures = (await connection.execute(_FIGURES.where(alerts.c.incident_id == row.id))).one()
+    ours = and_(counts.c.target_id == row.target_id, counts.c.a == row.provider)
+    connections = (await connection.execute(_CONNECTIONS.where(ours))).first()
+    return rows.incident(row, figures, connections.connections if connections else 0)
+
+
+class _Reader:
+    """Reads one docket."""
+
+    def __init__(self, connection: AsyncConnection, policy: Policy, now: datetime) -> None:
+        self._connection = connection
+        self._policy = policy
+        self._now = now
+
+    async def taken(self, lease: int, limit: int) -> Taken:
+        ripe = ALERTS.where(alerts.c.due_at <= self._now).order_by(alerts.c.due_at, alerts.c.id)
+        due = await self._rows(ripe.limit(limit))
+        found = await self._rows(_ENTRIES.order_by(undecided.c.id).limit(limit))
+        return Taken(
+            docket=await self._docket(found, due),
+            lease=lease,
+            more=limit in {len(found), len(due)},
+            members={_user(each): (each.member, each.registered_at) for each in (*found, *due)},
+        )
+
+    async def _docket(self, found: Sequence[Any], due: Sequence[Any]) -> Docket:
+        entries = [_entry(each) for each in found]
+        standing = await self._standing([each.member for each in found], due)
+        waiting = [each.began_by for each in standing if each.state is AlertState.PENDING]
+        return Docket(
+            entries=entries,
+            standing=standing,
+            history=await self._history(found, entries),
+            begun=await self._begun(waiting),
+            waves=await self._waves(entries, standing),
+            incidents=await self._incidents(),
+        )
+
+    async def _standing(self, members: Sequence[int], due: Sequence[Any]) -> list[Alert]:
+        theirs = rows.among(alerts.c.member, sorted(set(members)), self._connection.dialect)
+        found = await self._rows(ALERTS.where(theirs, alerts.c.state.in_(OPEN_STATES))) if members else []
+        by_id = {each.id: each for each in (*due, *found)}
+        return [rows.alert(each) for each in by_id.values()]
+
+    async def _history(
+        self, found: Sequence[Any], entries: Sequence[Entry]
+    ) -> Mapping[tuple[User, str], Sequence[Transition]]:
+        """Return earlier status transitions of the connections in ``entries``, as far back as flapping reaches."""
+        times = [each.transition.observed_at for each in entries if each.transition]
+        if self._policy.flapping is None or not times:
+            return {}
+        asked = _TRANSITIONS.where(
+            rows.among(transitions.c.member, sorted({each.member for each in found}), self._connection.dialect),
+            transitions.c.observed_at >= min(times) - self._policy.flapping.within,
+            transitions.c.provider.is_not(None),
+            transitions.c.resource.is_(None),
+            ~_WAITS,
+        )
+        history: defaultdict[tuple[User, str], list[Transition]] = defaultdict(list)
+        for row in await self._rows(asked.order_by(transitions.c.observed_at, transitions.c.ordinal)):
+            each = rows.transition(row)
+            history[each.user, each.provider or ""].append(each)
+        return history
+
+    async def _begun(self, ids: Sequence[UUID]) -> Mapping[UUID, Transition]:
+        if not ids:
+            return {}
+        asked = _TRANSITIONS.where(rows.among(transitions.c.id, ids, self._connection.dialect))
+        return {row.id: rows.transition(row) for row in await self._rows(asked)}
+
+    async def _waves(self, entries: Sequence[Entry], standing: Sequence[Alert]) -> Mapping[WaveKey, Wave]:
+        rule = self._policy.incident
+        keys = Counter(_wave_keys(entries, standing))
+        if rule is None or not keys:
+            return {}
+        connections = {(row.target, row.a): row.connections for row in await self._rows(_CONNECTIONS)}
+        members: defaultdict[WaveKey, list[Any]] = defaultdict(list)
+        for row in await self._rows(_MEMBERS.where(*_confirmed(self._now - rule.within, self._now))):
+            members[WaveKey(row.target, row.provider, row.error_type)].append(row)
+        many = any(len(members[each]) + keys[each] >= min(SUSPICIOUS, rule.min_users) for each in keys)
+        usual = await self._usual(rule) if many else {}
+        return {
+            key: Wave(
+                users=frozenset(row.user_id for row in members[key]),
+                since=min((row.began_at for row in members[key]), default=None),
+                connections=connections.get((key.target, key.provider), 0),
+                usual=usual.get(key, 0.0),
+            )
+            for key in keys
+        }
+
+    async def _usual(self, rule: IncidentRule) -> Mapping[WaveKey, float]:
+        """Return how many alerts there were in an average window of the last days before this one.
+
+        Asked only where a wave may become of what there is, since it reads all of these days.
+        """
+        since = self._now - USUAL_OVER
+        windows = max(1.0, (USUAL_OVER - rule.within) / rule.within)
+        found = await self._rows(_ALERTED.where(*_confirmed(since, self._now - rule.within)))
+        return {WaveKey(row.target, row.provider, row.error_type): row.alerts / windows for row in found}
+
+    async def _incidents(self) -> list[Incident]:
+        found = await self._rows(INCIDENTS.where(incidents.c.state == AlertState.FIRING.value))
+        return [await counted(self._connection, row) for row in found]
+
+    async def _rows(self, statement: Any) -> Sequence[Any]:
+        return (await self._connection.execute(statement)).all()
+
+
+def _wave_keys(entries: Sequence[Entry], standing: Sequence[Alert]) -> Iterator[WaveKey]:
+    yield from (key_of(each) for each in standing if each.kind is AlertKind.ERROR)
+    for each in entries:
+        if each.transition and each.transition.provider:
+            error_type = each.transition.error_type or UNSPECIFIED
+            yield WaveKey(each.user.target, each.transition.provider, error_type)
+
+
+def _user(row: Any) -> User:
+    return User(target=row.target, user_id=row.user_id)
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(number=row.number, user=_user(row), transition=None if row.id is None else rows.transition(row))
+
+
+def _confirmed(after: datetime, until: datetime) -> tuple[Any, ...]:
+    return alerts.c.confirmed_at > after, alerts.c.confirmed_at <= until
+
+
+_OF_USER: Final = (users.c.user_id, users.c.registered_at, targets.c.name.label("target"))
+_ERROR_TYPE: Final = func.coalesce(alerts.c.error_type, UNSPECIFIED).label("error_type")
+_WITH_USER: Final = alerts.join(users).join(targets, users.c.target_id == targets.c.id)
+ALERTS: Final = select(alerts, *_OF_USER).select_from(_WITH_USER)
+_TRANSITIONS: Final = select(transitions, *_OF_USER).select_from(transitions.join(users).join(targets))
+_ENTRIES: Final = select(undecided.c.id.label("number"), undecided.c.member, transitions, *_OF_USER).select_from(
+    undecided.join(users).join(targets).outerjoin(transitions, transitions.c.id == undecided.c.transition_id)
+)
+_WAITS: Final = exists().where(
+    undecided.c.member == transitions.c.member, undecided.c.transition_id == transitions.c.id
+)
+"""It is for this docket, or for a later one."""
+_MEMBERS: Final = (
+    select(users.c.user_id, targets.c.name.label("target"), alerts.c.provider, _ERROR_TYPE, alerts.c.began_at)
+    .select_from(_WITH_USER)
+    .where(RAISED, alerts.c.state.in_(OPEN_STATES))
+)
+_ALERTED: Final = (
+    select(targets.c.name.label("target"), alerts.c.provider, _ERROR_TYPE, func.count().label("alerts"))
+    .select_from(alerts.join(targets))
+    .where(RAISED)
+    .group_by(targets.c.name, alerts.c.provider, _ERROR_TYPE)
+)
+_CONNECTIONS: Final = (
+    select(targets.c.name.label("target"), counts.c.a, cast(func.sum(counts.c.value), BigInteger).label("connections"))
+    .select_from(counts.join(targets))
+    .where(counts.c.count == Count.CONNECTIONS.value)
+    .group_by(targets.c.name, counts.c.a)
+)
+INCIDENTS: Final = select(incidents, targets.c.name.label("target")).select_from(incidents.join(targets))
+_FIGURES: Final = select(
+    func.count(alerts.c.member.distinct()).label("users"),
+    func.sum(case((or_(*(alerts.c.state == each for each in OPEN_STATES)), 1), else_=0)).label("broken"),
+    func.max(alerts.c.confirmed_at).label("joined_at"),
+)

@@ -1,0 +1,210 @@
+"""The decisions on alerts: what they are taken on, and what is kept of them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from monitor.core import tally
+from monitor.core.alerting import AlertKind, AlertState
+from monitor.core.evaluation import Docket, Entry
+from monitor.core.incidents import SUSPICIOUS, USUAL_OVER_DAYS, Wave, WaveKey, key_of
+from monitor.core.model import UNSPECIFIED
+from monitor.core.policy import Severity
+from monitor.core.tally import Count, Key
+from monitor.core.wording import JOINED
+from monitor.ports import AlertView, IncidentView, Taken
+from monitor.store import notices
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from monitor.core.alerting import Alert, Decision
+    from monitor.core.evaluation import Outcome
+    from monitor.core.incidents import Incident
+    from monitor.core.model import Transition, User
+    from monitor.core.policy import IncidentRule, Policy
+    from monitor.ports.alerts import Registration
+    from monitor.store.memory.tables import Tables
+
+USUAL_OVER: Final = timedelta(days=USUAL_OVER_DAYS)
+
+
+class MemoryAlerts:
+    """The decisions of one store."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._lease: int | None = None
+        self._leased_until: datetime | None = None
+
+    async def take(self, policy: Policy, *, limit: int, now: datetime, lease: timedelta) -> Taken | None:
+        """Take what is to be decided at ``now``, None where there is nothing or somebody has it in hand."""
+        tables = self._tables
+        if self._leased_until is not None and self._leased_until > now:
+            return None
+        found = list(islice(tables.undecided.items(), limit))
+        due = [each for each in tables.open.values() if each.due_at is not None and each.due_at <= now]
+        due = sorted(due, key=lambda each: (each.due_at, each.id))[:limit]
+        incidents = self._open_incidents()
+        if not (found or due or incidents):
+            return None
+        self._lease, self._leased_until = tables.number(), now + lease
+        docket = self._docket(found, due, incidents, policy, now)
+        taken = {each.user for each in docket.entries} | {each.user for each in docket.standing}
+        return Taken(
+            docket=docket,
+            lease=self._lease,
+            more=limit in {len(found), len(due)},
+            members={each: self._registration(each) for each in taken},
+        )
+
+    async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, *, sinks: Collection[str]) -> bool:
+        """Keep everything that was decided; the lease ends."""
+        if taken.lease != self._lease:
+            return False
+        await self.release(taken)
+        for entry in taken.docket.entries:
+            self._tables.undecided.pop(entry.number, None)
+        decisions = [each for each in outcome.decisions if self._is_there(each.alert.user, taken)]
+        for each in decisions:
+            self._keep(each)
+        moved = tally.of_decisions(decisions)
+        moved.update(tally.of_incidents(outcome.incidents))
+        for step in outcome.incidents:
+            self._tables.incidents[step.incident.id] = IncidentView(incident=step.incident, reason=step.reason)
+            if step.was is None:
+                moved.update(self._attach(step.incident, policy))
+        told = [notices.of_incident(step) for step in outcome.incidents]
+        told += [notices.of_alert(self._tables.keys[each.alert.user], each) for each in decisions if each.told]
+        self._tables.enqueue(told, sinks)
+        self._tables.counts.update({key: amount for key, amount in moved.items() if amount})
+        return True
+
+    async def release(self, taken: Taken) -> None:
+        """Give back what was taken and could not be settled."""
+        if taken.lease == self._lease:
+            self._lease = self._leased_until = None
+
+    def _registration(self, user: User) -> Registration:
+        row = self._tables.rows[self._tables.keys[user]]
+        return row.key, row.registered_at
+
+    def _is_there(self, user: User, taken: Taken) -> bool:
+        return user in self._tables.keys and self._registration(user) == taken.members[user]
+
+    def _docket(
+        self,
+        found: Sequence[tuple[int, tuple[int, Transition | None]]],
+        due: Sequence[Alert],
+        incidents: Sequence[Incident],
+        policy: Policy,
+        now: datetime,
+    ) -> Docket:
+        users = {key: self._tables.rows[key].user for _, (key, _) in found}
+        entries = [Entry(number=number, user=users[key], transition=each) for number, (key, each) in found]
+        theirs = frozenset(users.values())
+        standing = {each.id: each for each in due}
+        if theirs:
+            standing |= {each.id: each for each in self._tables.open.values() if each.user in theirs}
+        begun = [each.began_by for each in standing.values() if each.state is AlertState.PENDING]
+        return Docket(
+            entries=entries,
+            standing=list(standing.values()),
+            history=self._history(users, entries, policy),
+            begun={each: self._tables.transitions[each][1] for each in begun if each in self._tables.transitions},
+            waves=self._waves(entries, standing.values(), policy, now),
+            incidents=incidents,
+        )
+
+    def _history(
+        self, users: Mapping[int, User], entries: Sequence[Entry], policy: Policy
+    ) -> Mapping[tuple[User, str], Sequence[Transition]]:
+        times = [each.transition.observed_at for each in entries if each.transition]
+        if policy.flapping is None or not times:
+            return {}
+        since, waiting = min(times) - policy.flapping.within, self._tables.waiting()
+        history: defaultdict[tuple[User, str], list[Transition]] = defaultdict(list)
+        for key, user in users.items():
+            for each in self._tables.histories.get(key, ()):
+                if each.provider and each.resource is None and each.observed_at >= since and each.id not in waiting:
+                    history[user, each.provider].append(each)
+        return history
+
+    def _waves(
+        self, entries: Sequence[Entry], standing: Iterable[Alert], policy: Policy, now: datetime
+    ) -> Mapping[WaveKey, Wave]:
+        rule = policy.incident
+        keys = {key_of(each) for each in standing if each.kind is AlertKind.ERROR} | {
+            WaveKey(each.user.target, each.transition.provider, each.transition.error_type or UNSPECIFIED)
+            for each in entries
+            if each.transition and each.transition.provider
+        }
+        if rule is None or not keys:
+            return {}
+        windows = max(1.0, (USUAL_OVER - rule.within) / rule.within)
+        connections: Counter[tuple[str, str]] = Counter()
+        for key, amount in self._tables.counts.items():
+            if key.count is Count.CONNECTIONS:
+                connections[key.target, key.a] += amount
+        waves = {key: Wave(connections=connections[key.target, key.provider]) for key in keys}
+        for each in self._tables.open.values():
+            if _is_alone(each) and now - rule.within < each.confirmed_at <= now and key_of(each) in waves:
+                waves[key_of(each)] = waves[key_of(each)].joined(each)
+        if len(entries) + max(len(each.users) for each in waves.values()) < min(SUSPICIOUS, rule.min_users):
+            return waves
+        usual = self._usual(rule, now)
+        return {key: replace(each, usual=usual[key] / windows) for key, each in waves.items()}
+
+    def _usual(self, rule: IncidentRule, now: datetime) -> Counter[WaveKey]:
+        usual: Counter[WaveKey] = Counter()
+        for alert in (filed.view.alert for filed in self._tables.alerts.values()):
+            past = now - USUAL_OVER < alert.confirmed_at <= now - rule.within
+            if past and _is_alone(alert) and alert.state is not AlertState.WITHDRAWN:
+                usual[key_of(alert)] += 1
+        return usual
+
+    def _open_incidents(self) -> list[Incident]:
+        views = self._tables.incidents.values()
+        return [self._tables.counted(each.incident) for each in views if each.incident.state is AlertState.FIRING]
+
+    def _keep(self, each: Decision) -> None:
+        before = self._tables.alerts.get(each.alert.id)
+        fired = each.reason if each.told and each.alert.is_open else before and before.view.fired_reason
+        view = AlertView(
+            alert=each.alert,
+            fired_reason=fired or None,
+            reason=each.reason,
+            resolved_at=None if each.alert.is_open else each.decided_at,
+        )
+        self._tables.file(self._tables.keys[each.alert.user], view)
+
+    def _attach(self, incident: Incident, policy: Policy) -> Counter[Key]:
+        """Make members of the alerts that came before the incident, and return how that moves the counts."""
+        moved: Counter[Key] = Counter()
+        within = policy.incident.within if policy.incident else timedelta()
+        since = incident.opened_at - within
+        for each in list(self._tables.open.values()):
+            if (
+                not _is_alone(each)
+                or key_of(each) != incident.key
+                or not since < each.confirmed_at <= incident.opened_at
+            ):
+                continue
+            if each.state is AlertState.FIRING:
+                target, provider = incident.key.target, incident.key.provider
+                moved[Key(target, Count.ALERTS, provider, each.severity)] -= 1
+                moved[Key(target, Count.ALERTS, provider, Severity.INFO)] += 1
+            due = incident.opened_at if each.state is AlertState.PENDING else each.due_at
+            joined = replace(each, incident_id=incident.id, severity=Severity.INFO, due_at=due)
+            filed = self._tables.alerts[each.id]
+            self._tables.file(filed.key, replace(filed.view, alert=joined, reason=JOINED))
+        return moved
+
+
+def _is_alone(alert: Alert) -> bool:
+    return alert.kind is AlertKind.ERROR and alert.incident_id is None

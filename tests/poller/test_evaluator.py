@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from monitor.availability import Availability
+from monitor.errors import StoreUnavailable
+from monitor.evaluator import AT_ONCE, EvaluationLoop, Evaluator
+from monitor.store.memory import MemoryStore
+from tests.poller.world import Recorded
+from tests.store.contract_stage import POLICY, Stage, broken, connected
+
+if TYPE_CHECKING:
+    from monitor.core.evaluation import Outcome
+    from monitor.core.policy import Policy
+    from monitor.ports import Alerts, Taken
+
+USERS: Final = [UUID(int=number) for number in range(1, AT_ONCE + 2)]
+
+
+@pytest.fixture
+async def stage() -> Stage:
+    """Give a store in which more connections broke than are decided on at once."""
+    stage = Stage(MemoryStore())
+    await stage.register(*USERS)
+    for row in (connected(), broken()):
+        verdicts = await stage.seen_together(*USERS, rows=(row,))
+        await stage.store.polls.commit(verdicts, now=stage.now)
+    return stage
+
+
+class Failing:
+    """The decisions of a store that fails when it settles."""
+
+    def __init__(self, alerts: Alerts, error: Exception) -> None:
+        self._alerts = alerts
+        self._error = error
+
+    async def take(self, *args: Any, **words: Any) -> Taken | None:
+        """Take as ever."""
+        return await self._alerts.take(*args, **words)
+
+    async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, **_: Any) -> bool:
+        """Fail."""
+        assert taken.docket.entries
+        assert outcome.decisions
+        assert policy is POLICY
+        raise self._error
+
+    async def release(self, taken: Taken) -> None:
+        """Give back as ever."""
+        await self._alerts.release(taken)
+
+
+def evaluator(stage: Stage, alerts: Alerts | None = None) -> Evaluator:
+    """Return an evaluator of these decisions."""
+    return Evaluator(alerts=alerts or stage.store.alerts, policy=POLICY, sinks=["log"], clock=lambda: stage.now)
+
+
+async def looped(stage: Stage, alerts: Alerts | None = None) -> tuple[Recorded, LogCapture, int]:
+    """Let a loop decide until it is stopped; return its metrics, its log, and how often people were to hear of it."""
+    metrics, logs, told = Recorded(), LogCapture(), list[None]()
+    log = structlog.wrap_logger(structlog.PrintLogger(), processors=[logs])
+    loop = EvaluationLoop(
+        evaluator(stage, alerts),
+        availability=Availability(metrics, log),
+        log=log,
+        on_told=lambda: told.append(None),
+    )
+    running = asyncio.create_task(loop.run())
+    loop.tick()
+    await asyncio.sleep(0)
+    loop.stop()
+    await running
+    return metrics, logs, len(told)
+
+
+async def test_an_evaluator_decides_on_all_there_is(stage: Stage) -> None:
+    """A docket after the other, and tells whether anybody is to hear of it."""
+    assert await evaluator(stage).decide()
+    assert await stage.store.outbox.undelivered() == {"log": len(USERS)}
+    assert not await evaluator(stage).decide()
+
+
+async def test_what_is_in_another_hand_is_left_alone(stage: Stage) -> None:
+    """It is decided on there."""
+    await stage.docket()
+    assert not await evaluator(stage).decide()
+    assert await stage.alerts() == []
+
+
+async def test_what_could_not_be_settled_can_be_taken_at_once(stage: Stage) -> None:
+    """Nobody waits for the lease of who failed."""
+    with pytest.raises(StoreUnavailable):
+        await evaluator(stage, Failing(stage.store.alerts, StoreUnavailable("away"))).decide()
+    assert await stage.take_docket() is not None
+
+
+async def test_a_loop_decides_when_it_is_woken_and_says_so(stage: Stage) -> None:
+    """And once more before it ends."""
+    _, logs, told = await looped(stage)
+    assert told == 1
+    assert logs.entries == []
+    assert await stage.take_docket() is None
+
+
+async def test_a_loop_outlives_a_database_that_is_away(stage: Stage) -> None:
+    """The figures say that it is."""
+    metrics, _, told = await looped(stage, Failing(stage.store.alerts, StoreUnavailable("away")))
+    assert set(metrics.of("database_up")) == {(False,)}
+    assert told == 0
+
+
+async def test_a_loop_outlives_a_crash(stage: Stage) -> None:
+    """It is logged, and what was not settled is decided later."""
+    _, logs, told = await looped(stage, Failing(stage.store.alerts, RuntimeError("a bug")))
+    assert [(each["event"], each["job"]) for each in logs.entries][:1] == [("job.crashed", "evaluate")]
+    assert told == 0
