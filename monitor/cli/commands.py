@@ -7,11 +7,14 @@ import typer
 
 from monitor import __version__
 from monitor.cli import (
+    alerts,
+    backtest,
     cohort,
     configuration,
     daemon,
     database,
     demo,
+    explain,
     history,
     poll,
     simulate,
@@ -41,6 +44,9 @@ def build() -> typer.Typer:
     program.command("status")(status.status)
     program.command("history")(history.history)
     program.command("transitions")(transitions.transitions)
+    program.command("alerts")(alerts.alerts)
+    program.command("explain")(explain.explain)
+    program.command("backtest")(backtest.backtest)
     program.add_typer(database.build(), name="db")
     program.add_typer(configuration.build(), name="config")
     return program
