@@ -6,10 +6,10 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format bench lock clean
+.PHONY: help demo run test lint format bench bench-alerts lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## watch connections break, be found and heal, against a simulated Junction (ARGS="--duration 30s --no-live")
 	@$(BIN)/python -m monitor demo $(ARGS)
@@ -34,6 +34,9 @@ format: $(VENV)/.dev ## lay the code out
 
 bench: $(VENV)/.dev ## measure speed and size beside other clients in under two minutes (ARGS=--full: all sizes, keeps RESULTS.md)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-alerts: $(VENV)/.dev ## measure the quality of alert decisions over a simulated month in about a minute (ARGS="--seed 2")
+	@$(BIN)/python -m tests.benchmarks.alerts $(ARGS)
 
 lock: $(VENV)/.dev ## resolve the requirements again after pyproject.toml changed
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

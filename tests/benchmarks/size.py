@@ -38,7 +38,19 @@ PACE: Final = Pace(rate=1e9)
 CLAIM: Final = 500
 CLAIMS: Final = 200
 SCRAPES: Final = 30
-TABLES: Final = ("users", "connections", "snapshots", "transitions", "alerts", "outbox", "counts", "budgets", "jobs")
+TABLES: Final = (
+    "users",
+    "connections",
+    "snapshots",
+    "transitions",
+    "undecided",
+    "alerts",
+    "incidents",
+    "outbox",
+    "counts",
+    "budgets",
+    "jobs",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
