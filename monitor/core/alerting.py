@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID, uuid5
 
+from monitor.core import flapping
 from monitor.core.model import ERROR, UNSPECIFIED, Kind
 from monitor.core.policy import Severity
 
@@ -160,10 +161,10 @@ def follow(
         yield _begin(policy, standing, each, each.observed_at, now)
 
 
-def withdraw(standing: MutableMapping[Slot, Alert], now: datetime, reason: str = REMOVED) -> Iterator[Decision]:
+def withdraw(standing: MutableMapping[Slot, Alert], now: datetime) -> Iterator[Decision]:
     """End a user's alerts because a person took the user out of the cohort."""
     for slot in sorted(standing):
-        yield from _over(standing.pop(slot), None, now, reason)
+        yield from _over(standing.pop(slot), None, now, REMOVED)
 
 
 def unraised(policy: Policy, each: Transition) -> str | None:
@@ -181,10 +182,10 @@ def unraised(policy: Policy, each: Transition) -> str | None:
     return MUTED if severity is Severity.NONE else None
 
 
-def fire(alert: Alert, transition: Transition | None, now: datetime, reason: str) -> Decision:
+def fire(alert: Alert, now: datetime, reason: str) -> Decision:
     """Let a pending alert fire."""
     fired = replace(alert, state=AlertState.FIRING, fired_at=now, due_at=None)
-    return Decision(alert=fired, was=alert.state, transition=transition, decided_at=now, reason=reason)
+    return Decision(alert=fired, was=alert.state, transition=None, decided_at=now, reason=reason)
 
 
 def wait(alert: Alert, until: datetime, now: datetime, reason: str) -> Decision:
@@ -231,7 +232,7 @@ def _follow_status(
         return
     began_at = held.began_at if held is not None and each.kind is Kind.ERROR_CHANGED else each.observed_at
     yield from _end(standing, slot, each, now)
-    flaps = _flaps(policy, [*history, each])
+    flaps = flapping.found(policy, [*history, each])
     if flaps:
         yield _become_unstable(policy, standing, flaps, now)
     elif unraised(policy, each) is None:
@@ -259,7 +260,7 @@ def _become_unstable(
     policy: Policy, standing: MutableMapping[Slot, Alert], flaps: Sequence[Transition], now: datetime
 ) -> Decision:
     last = flaps[-1]
-    error_type = next(_error_of(each) for each in reversed(flaps) if _concerns_error(each))
+    error_type = flapping.latest_error(flaps)
     alert = replace(
         _of(last, AlertKind.UNSTABLE, policy.severity(error_type, last.provider)),
         id=uuid5(NAMESPACE, f"unstable|{last.id}"),
@@ -268,7 +269,7 @@ def _become_unstable(
         fired_at=now,
     )
     standing[alert.slot] = alert = _noted(policy, alert, last)
-    reason = f"{len(flaps)} transitions within {_shown(policy)}"
+    reason = f"{len(flaps)} transitions within {flapping.minutes(policy):g} min"
     return Decision(alert=alert, was=None, transition=last, decided_at=now, reason=reason)
 
 
@@ -299,33 +300,6 @@ def _noted(policy: Policy, alert: Alert, each: Transition) -> Alert:
     return replace(noted, error_type=each.error_type, error_message=each.error_message, errored_at=each.errored_at)
 
 
-def _flaps(policy: Policy, transitions: Sequence[Transition]) -> Sequence[Transition]:
-    """Return the transitions that make a connection unstable, none where it is not."""
-    if policy.flapping is None or transitions[-1].kind is Kind.DISAPPEARED:
-        return ()
-    last = transitions[-1]
-    earliest = last.observed_at - policy.flapping.within
-    recent = [each for each in transitions if each.observed_at >= earliest and not each.baseline]
-    loud = [each for each in recent if _concerns_error(each)]
-    if len(recent) <= policy.flapping.transitions or not loud:
-        return ()
-    severity = policy.severity(_error_of(loud[-1]), last.provider)
-    return () if severity is Severity.NONE else recent
-
-
-def _concerns_error(each: Transition) -> bool:
-    return ERROR in (each.status, each.previous_status)
-
-
-def _error_of(each: Transition) -> str | None:
-    return each.error_type if each.status == ERROR else each.previous_error_type
-
-
-def _shown(policy: Policy) -> str:
-    minutes = policy.flapping.within.total_seconds() / 60 if policy.flapping else 0
-    return f"{minutes:g} min"
-
-
 def _end_all(standing: MutableMapping[Slot, Alert], each: Transition, now: datetime) -> Iterator[Decision]:
     for slot in sorted(standing):
         yield from _end(standing, slot, each, now)
@@ -345,7 +319,7 @@ def _over(alert: Alert, each: Transition | None, now: datetime, reason: str) -> 
         yield Decision(alert=gone, was=alert.state, transition=each, decided_at=now, reason=f"{reason} unconfirmed")
         return
     if alert.state is AlertState.PENDING:
-        told = fire(alert, None, now, "it is over already")
+        told = fire(alert, now, "it is over already")
         yield told
         alert = told.alert
     ended = replace(alert, state=AlertState.RESOLVED, due_at=None, status=each.status if each else alert.status)

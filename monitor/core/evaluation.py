@@ -8,12 +8,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from monitor.core import incidents
 from monitor.core.alerting import AlertKind, AlertState, Decision, calm, fire, follow, wait, withdraw
-from monitor.core.incidents import Wave, breaks, key_of, lived, possible, suspicious
+from monitor.core.incidents import Wave, WaveKey, breaks, key_of, lived, possible, suspicious
+from monitor.core.model import UNSPECIFIED
 from monitor.core.policy import Severity
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from monitor.core.alerting import Alert, Slot
-    from monitor.core.incidents import Incident, IncidentDecision, WaveKey
+    from monitor.core.incidents import Incident, IncidentDecision
     from monitor.core.model import Transition, User
     from monitor.core.policy import Policy
 
@@ -68,6 +70,16 @@ class Outcome:
 def evaluate(docket: Docket, policy: Policy, now: datetime) -> Outcome:
     """Return what is decided on ``docket`` at ``now``."""
     return _Evaluation(docket, policy, now).outcome()
+
+
+def wave_keys(entries: Sequence[Entry], standing: Iterable[Alert]) -> Counter[WaveKey]:
+    """Return which waves alerts and new transitions may be part of, and how many of each."""
+    keys = Counter(key_of(each) for each in standing if each.kind is AlertKind.ERROR)
+    for each in entries:
+        if each.transition and each.transition.provider:
+            error_type = each.transition.error_type or UNSPECIFIED
+            keys[WaveKey(each.user.target, each.transition.provider, error_type)] += 1
+    return keys
 
 
 class _Evaluation:
@@ -123,7 +135,7 @@ class _Evaluation:
     def _forget(self, alert: Alert) -> None:
         """Take one who has just healed out of the wave."""
         wave = self._waves.get(key_of(alert))
-        if wave is not None and not alert.is_open:
+        if wave is not None and alert.kind is AlertKind.ERROR and not alert.is_open:
             self._waves[key_of(alert)] = replace(wave, users=wave.users - {alert.user.user_id})
 
     def _due(self) -> list[Alert]:
@@ -154,7 +166,7 @@ class _Evaluation:
         if alert.kind is AlertKind.UNSTABLE:
             return calm(self._policy, alert, self._now)
         if alert.kind is not AlertKind.ERROR:
-            return iter([fire(alert, None, self._now, _why(alert))])
+            return iter([fire(alert, self._now, _why(alert))])
         return iter([self._raise(alert)])
 
     def _raise(self, alert: Alert) -> Decision:
@@ -162,9 +174,9 @@ class _Evaluation:
         if incident is not None or alert.incident_id is not None:
             joined = alert.incident_id if incident is None else incident.id
             quiet = replace(alert, severity=Severity.INFO, incident_id=joined)
-            return fire(quiet, None, self._now, "it is a member of an incident")
+            return fire(quiet, self._now, "it is a member of an incident")
         held = self._hold(alert)
-        return held or fire(alert, None, self._now, _why(alert))
+        return held or fire(alert, self._now, _why(alert))
 
     def _hold(self, alert: Alert) -> Decision | None:
         """Let an alert wait for others where they would make an incident; never beyond the longest hold."""

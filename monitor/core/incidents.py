@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID, uuid5
@@ -13,13 +14,13 @@ from monitor.core.model import UNSPECIFIED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from monitor.core.alerting import Alert
     from monitor.core.policy import IncidentRule, Severity
 
 NAMESPACE: Final = UUID("0c9e7f0e-3b5f-5b0c-9a53-9d5a0e8a7c11")
-USUAL_OVER_DAYS: Final = 7
+USUAL_OVER: Final = timedelta(days=7)
 TIMES_USUAL: Final = 3
 DEVIATIONS: Final = 5
 SUSPICIOUS: Final = 2
@@ -139,6 +140,16 @@ def cause_of(error_type: str | None) -> Cause:
     return CAUSES.get(error_type or UNSPECIFIED, Cause.UNKNOWN)
 
 
+def past_windows(rule: IncidentRule) -> float:
+    """Return how many windows there are in the days that tell what is usual, the present one left out."""
+    return max(1.0, (USUAL_OVER - rule.within) / rule.within)
+
+
+def worth_comparing(rule: IncidentRule, alerts: int) -> bool:
+    """Return whether so many like alerts may be suspicious, so that what is usual matters."""
+    return alerts >= min(SUSPICIOUS, rule.min_users)
+
+
 def possible(rule: IncidentRule | None, wave: Wave) -> bool:
     """Return whether the provider has as many connections as an incident takes."""
     return rule is not None and wave.connections >= rule.min_users
@@ -151,7 +162,7 @@ def breaks(rule: IncidentRule, wave: Wave) -> bool:
 
 def suspicious(rule: IncidentRule, wave: Wave) -> bool:
     """Return whether a wave may become one."""
-    return len(wave.users) >= min(SUSPICIOUS, rule.min_users) and wave.unusual
+    return worth_comparing(rule, len(wave.users)) and wave.unusual
 
 
 def opened(

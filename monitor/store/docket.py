@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from datetime import timedelta
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import BigInteger, and_, case, cast, exists, func, or_, select
 
-from monitor.core.alerting import OPEN, AlertKind, AlertState
-from monitor.core.evaluation import Docket, Entry
-from monitor.core.incidents import SUSPICIOUS, USUAL_OVER_DAYS, Wave, WaveKey, key_of
+from monitor.core.alerting import OPEN, AlertState
+from monitor.core.evaluation import Docket, Entry, wave_keys
+from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, past_windows, worth_comparing
 from monitor.core.model import UNSPECIFIED, Transition, User
 from monitor.core.tally import Count
 from monitor.ports import Taken
@@ -18,7 +17,7 @@ from monitor.store import rows
 from monitor.store.tables import RAISED, alerts, counts, incidents, targets, transitions, undecided, users
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from monitor.core.incidents import Incident
     from monitor.core.policy import IncidentRule, Policy
 
-USUAL_OVER: Final = timedelta(days=USUAL_OVER_DAYS)
 OPEN_STATES: Final = [each.value for each in OPEN]
 
 
@@ -111,14 +109,14 @@ class _Reader:
 
     async def _waves(self, entries: Sequence[Entry], standing: Sequence[Alert]) -> Mapping[WaveKey, Wave]:
         rule = self._policy.incident
-        keys = Counter(_wave_keys(entries, standing))
+        keys = wave_keys(entries, standing)
         if rule is None or not keys:
             return {}
         connections = {(row.target, row.a): row.connections for row in await self._rows(_CONNECTIONS)}
         members: defaultdict[WaveKey, list[Any]] = defaultdict(list)
         for row in await self._rows(_MEMBERS.where(*_confirmed(self._now - rule.within, self._now))):
             members[WaveKey(row.target, row.provider, row.error_type)].append(row)
-        many = any(len(members[each]) + keys[each] >= min(SUSPICIOUS, rule.min_users) for each in keys)
+        many = any(worth_comparing(rule, len(members[each]) + keys[each]) for each in keys)
         usual = await self._usual(rule) if many else {}
         return {
             key: Wave(
@@ -136,7 +134,7 @@ class _Reader:
         Asked only where a wave may become of what there is, since it reads all of these days.
         """
         since = self._now - USUAL_OVER
-        windows = max(1.0, (USUAL_OVER - rule.within) / rule.within)
+        windows = past_windows(rule)
         found = await self._rows(_ALERTED.where(*_confirmed(since, self._now - rule.within)))
         return {WaveKey(row.target, row.provider, row.error_type): row.alerts / windows for row in found}
 
@@ -146,14 +144,6 @@ class _Reader:
 
     async def _rows(self, statement: Any) -> Sequence[Any]:
         return (await self._connection.execute(statement)).all()
-
-
-def _wave_keys(entries: Sequence[Entry], standing: Sequence[Alert]) -> Iterator[WaveKey]:
-    yield from (key_of(each) for each in standing if each.kind is AlertKind.ERROR)
-    for each in entries:
-        if each.transition and each.transition.provider:
-            error_type = each.transition.error_type or UNSPECIFIED
-            yield WaveKey(each.user.target, each.transition.provider, error_type)
 
 
 def _user(row: Any) -> User:

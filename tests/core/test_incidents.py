@@ -373,3 +373,20 @@ def test_of_a_wave_each_member_is_told_once_and_belongs_to_one_incident(steps: l
         found.meet([], now, waves={WAVE: Wave(users=pending, connections=100)})
     told = [each.alert.user for each in found.told]
     assert sorted(told, key=lambda user: user.user_id) == [person(each) for each in sorted(seen)]
+
+
+def test_a_resource_that_is_back_leaves_the_wave_alone() -> None:
+    """Its alert is over, and the error of the same connection is not."""
+    found = Desk(Policy(incident=RULE, resource_lost=Severity.INFO))
+    key = WaveKey(T, "fitbit", "unspecified")
+    rows = [connected(sleep=word) for word in ("available", "unavailable")]
+    lost, back = (
+        diff(
+            UserState(user=person(0), connections={"fitbit": before}, observed_at=NOON), snapshot(after), NOON + MINUTE
+        )
+        for before, after in (rows, rows[::-1])
+    )
+    found.meet(lost, NOON + MINUTE)
+    wave = {key: Wave(users=frozenset(UUID(int=each) for each in range(4)), connections=100)}
+    found.meet([*back, *breaking(9, error_type="unspecified")], NOON + 2 * MINUTE, waves=wave)
+    assert people(found.steps) == [(AlertState.FIRING, 5)]

@@ -6,13 +6,12 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from monitor.core import tally
 from monitor.core.alerting import AlertKind, AlertState
-from monitor.core.evaluation import Docket, Entry
-from monitor.core.incidents import SUSPICIOUS, USUAL_OVER_DAYS, Wave, WaveKey, key_of
-from monitor.core.model import UNSPECIFIED
+from monitor.core.evaluation import Docket, Entry, wave_keys
+from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, key_of, past_windows, worth_comparing
 from monitor.core.policy import Severity
 from monitor.core.tally import Count, Key
 from monitor.core.wording import JOINED
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from monitor.core.policy import IncidentRule, Policy
     from monitor.ports.alerts import Registration
     from monitor.store.memory.tables import Tables
-
-USUAL_OVER: Final = timedelta(days=USUAL_OVER_DAYS)
 
 
 class MemoryAlerts:
@@ -139,14 +136,9 @@ class MemoryAlerts:
         self, entries: Sequence[Entry], standing: Iterable[Alert], policy: Policy, now: datetime
     ) -> Mapping[WaveKey, Wave]:
         rule = policy.incident
-        keys = {key_of(each) for each in standing if each.kind is AlertKind.ERROR} | {
-            WaveKey(each.user.target, each.transition.provider, each.transition.error_type or UNSPECIFIED)
-            for each in entries
-            if each.transition and each.transition.provider
-        }
+        keys = wave_keys(entries, standing)
         if rule is None or not keys:
             return {}
-        windows = max(1.0, (USUAL_OVER - rule.within) / rule.within)
         connections: Counter[tuple[str, str]] = Counter()
         for key, amount in self._tables.counts.items():
             if key.count is Count.CONNECTIONS:
@@ -155,9 +147,9 @@ class MemoryAlerts:
         for each in self._tables.open.values():
             if _is_alone(each) and now - rule.within < each.confirmed_at <= now and key_of(each) in waves:
                 waves[key_of(each)] = waves[key_of(each)].joined(each)
-        if len(entries) + max(len(each.users) for each in waves.values()) < min(SUSPICIOUS, rule.min_users):
+        if not any(worth_comparing(rule, len(each.users) + keys[key]) for key, each in waves.items()):
             return waves
-        usual = self._usual(rule, now)
+        usual, windows = self._usual(rule, now), past_windows(rule)
         return {key: replace(each, usual=usual[key] / windows) for key, each in waves.items()}
 
     def _usual(self, rule: IncidentRule, now: datetime) -> Counter[WaveKey]:
