@@ -198,6 +198,11 @@ class DomainCollector(Collector):
             {(name,): needed_rate(int(states[name, "active"]), self._interval) for name in self._rates_allowed},
         )  # fmt: skip
         yield _gauge(
+            "junction_monitor_poll_interval_seconds",
+            "Configured seconds in which every active user is polled once; rules measure delays against it.", (),
+            dict.fromkeys(((name,) for name in self._rates_allowed), self._interval.total_seconds()),
+        )  # fmt: skip
+        yield _gauge(
             "junction_monitor_max_requests_per_second",
             "Requests per second that are configured for the target, of all replicas together.", (),
             {(name,): rate for name, rate in self._rates_allowed.items()},

@@ -129,6 +129,7 @@ def test_the_exported_metrics_are_those_of_the_contract() -> None:
     families = [*programme.registry.collect(), *DomainCollector(figures(LIVELY), RATES, INTERVAL).collect()]
     assert shapes(families) == CONTRACT | {
         "junction_monitor_requests": ("counter", T | {"code"}),
+        "junction_monitor_poll_interval_seconds": ("gauge", T),
         "junction_monitor_needed_requests_per_second": ("gauge", T),
         "junction_monitor_max_requests_per_second": ("gauge", T),
         "junction_monitor_build_info": ("gauge", frozenset({"version", "revision", "python"})),
