@@ -2,6 +2,7 @@
 
 from typing import Final
 
+MONITOR_REFUSED: Final = "monitor.refused"
 MONITOR_STARTED: Final = "monitor.started"
 MONITOR_DRAINING: Final = "monitor.draining"
 MONITOR_STOPPED: Final = "monitor.stopped"

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
@@ -14,7 +15,7 @@ from monitor import __version__, events, logs
 from monitor.app.opening import clock, prepare, run_in_loop
 from monitor.app.parts import Parts, evaluator
 from monitor.app.sinks import Sinks
-from monitor.errors import StoreUnavailable
+from monitor.errors import ConfigurationError, StoreUnavailable
 from monitor.evaluator import EvaluationLoop
 from monitor.exporter import Exporter
 from monitor.metrics import ProgrammeMetrics
@@ -40,6 +41,20 @@ DRAIN_SLACK: Final = 2.0
 """Seconds that the last commit may take beyond ``poll.timeout``."""
 
 
+def revision() -> str:
+    """Return the revision that an image was built from: the text of ``REVISION`` in the package, else ``unknown``."""
+    try:
+        return Path(__file__).parents[1].joinpath("REVISION").read_text("utf-8").strip() or "unknown"
+    except OSError:
+        return "unknown"
+
+
+def refuse(error: Exception, config: Config | None) -> None:
+    """Log that the daemon cannot start, and what to do about it; ``config`` is None where that is what is wrong."""
+    reason = "; ".join(error.faults) if isinstance(error, ConfigurationError) else str(error)
+    logs.configure("error", config.log.format if config else "auto").error(events.MONITOR_REFUSED, reason=reason)
+
+
 def run(config: Config) -> int:
     """Run the daemon until SIGTERM or SIGINT; return the exit code.
 
@@ -59,9 +74,12 @@ class Daemon:
         self._log = logs.configure(config.log.level, config.log.format)
         self._scheduler = Scheduler()
         self._metrics = ProgrammeMetrics(
-            CollectorRegistry(), targets=list(config.require_targets()), sinks=config.alerts.sink_names
+            CollectorRegistry(),
+            targets=list(config.require_targets()),
+            sinks=config.alerts.sink_names,
+            revision=revision(),
         )
-        self._failing: list[str] = []
+        self._awaits_database = True
 
     async def run(self) -> int:
         """Start, work until a signal comes, drain, and return the exit code."""
@@ -105,6 +123,7 @@ class Daemon:
                 await self._stop_within(DATABASE_RETRY)
             else:
                 parts.availability.answered("start")
+                self._awaits_database = False
                 return True
         return False
 
@@ -176,7 +195,8 @@ class Daemon:
         )
 
     def _what_fails(self) -> list[str]:
-        return [] if self._scheduler.alive else ["scheduler"]
+        # Nothing ticks before the database answers; a restart would not bring it back.
+        return [] if self._awaits_database or self._scheduler.alive else ["scheduler"]
 
     def _wake_evaluation(self, verdicts: Sequence[Verdict]) -> None:
         if any(each.change and each.change.transitions for each in verdicts):

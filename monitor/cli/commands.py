@@ -15,6 +15,7 @@ from monitor.cli import (
     database,
     demo,
     explain,
+    health,
     history,
     poll,
     simulate,
@@ -37,6 +38,7 @@ def build() -> typer.Typer:
     )
     program.callback()(invocation)
     program.command("run")(daemon.run)
+    program.command("health")(health.health)
     program.command("poll")(poll.poll)
     program.command("demo")(demo.demo)
     program.command("simulate")(simulate.simulate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from monitor.core.alerting import AlertKind
 from monitor.core.wording import REMEDIES
 
 if TYPE_CHECKING:
@@ -20,12 +21,24 @@ class Telling:
 
     def told(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return the payload of a notice as its sink tells it."""
-        told = {**payload, "runbook_url": self._runbook(payload.get("error_type"))}
+        told = {**payload, "runbook_url": self._runbook(payload)}
         if payload.get("user_id") is not None:
             told["user_id"] = self.user_id(payload["user_id"])
         return told
 
-    def _runbook(self, error_type: str | None) -> str | None:
-        if self.runbook_base_url is None:
-            return None
-        return f"{self.runbook_base_url.rstrip('/')}/{error_type if error_type in REMEDIES else 'unknown'}.md"
+    def _runbook(self, payload: Mapping[str, Any]) -> str | None:
+        return None if self.runbook_base_url is None else f"{self.runbook_base_url.rstrip('/')}/{page(payload)}.md"
+
+
+def page(payload: Mapping[str, Any]) -> str:
+    """Return the name of the runbook about what is told, the same for firing and resolved."""
+    if "users" in payload:
+        return "JunctionIncidentOpen"
+    if payload.get("kind") == AlertKind.UNSTABLE:
+        return AlertKind.UNSTABLE.value
+    if payload.get("resource"):
+        return AlertKind.RESOURCE_LOST.value
+    if not payload.get("provider"):
+        return AlertKind.USER_GONE.value
+    error_type: str | None = payload.get("error_type")
+    return error_type if error_type is not None and error_type in REMEDIES else "unknown"

@@ -2,17 +2,32 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.core.telling import Telling
+from monitor.core.telling import Telling, page
 
 
 @pytest.mark.parametrize(
-    ("error_type", "page"),
+    ("error_type", "named"),
     [("token_refresh_failed", "token_refresh_failed"), ("new_one", "unknown"), (None, "unknown")],
 )
-def test_a_runbook_is_named_by_its_error(error_type: str | None, page: str) -> None:
+def test_a_runbook_is_named_by_its_error(error_type: str | None, named: str) -> None:
     """An error type that nobody has heard of has the page of the unknown."""
-    told = Telling(user_id=str, runbook_base_url="https://r/x/").told({"error_type": error_type})
-    assert told["runbook_url"] == f"https://r/x/{page}.md"
+    told = Telling(user_id=str, runbook_base_url="https://r/x/").told({"provider": "oura", "error_type": error_type})
+    assert told["runbook_url"] == f"https://r/x/{named}.md"
+
+
+@pytest.mark.parametrize(
+    ("payload", "named"),
+    [
+        ({"provider": "oura", "error_type": "unknown", "users": 7}, "JunctionIncidentOpen"),
+        ({"provider": "oura", "error_type": "unknown", "kind": "unstable"}, "unstable"),
+        ({"provider": "oura", "error_type": None, "resource": "sleep", "kind": "resource_restored"}, "resource_lost"),
+        ({"provider": None, "error_type": None, "kind": "user_returned"}, "user_gone"),
+        ({"provider": "oura", "error_type": "user_not_found", "kind": "user_gone"}, "user_not_found"),
+    ],
+)
+def test_other_kinds_have_runbooks_of_their_own(payload: dict[str, object], named: str) -> None:
+    """The same page when it fires and when it resolves."""
+    assert page(payload) == named
 
 
 def test_without_runbooks_there_is_no_link() -> None:
