@@ -6,10 +6,10 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format bench bench-alerts lock clean
+.PHONY: help demo run test e2e lint format bench bench-alerts lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## watch connections break, be found and heal, against a simulated Junction (ARGS="--duration 30s --no-live")
 	@$(BIN)/python -m monitor demo $(ARGS)
@@ -19,6 +19,9 @@ run: $(VENV)/.runtime ## run the daemon with ./config.yaml or the environment (A
 
 test: $(VENV)/.dev ## run all tests, on SQLite and a real PostgreSQL, with coverage (ARGS="-k name")
 	@$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(if $(ARGS),,--cov-fail-under=90) $(ARGS)
+
+e2e: $(VENV)/.dev ## play a wave and a revoked key through two daemons, PostgreSQL, Prometheus and Alertmanager in two minutes
+	@$(BIN)/python -m pytest -m tools tests/e2e $(ARGS)
 
 lint: $(VENV)/.dev ## style, types, layers, dependencies
 	$(BIN)/ruff check .

@@ -75,12 +75,12 @@ def _play(cwd: Path, url: str, sink: dict[str, str], *, two: bool) -> None:
         first, *others = [stack.enter_context(stage.daemon(name)) for name in names]
         for name in names:
             started(cwd / name)
-        stage.control("change", do="wave", provider=_largest(stage), error_type="token_refresh_failed", share=0.8)
+        stage.control("change", do="wave", provider=largest(stage), error_type="token_refresh_failed", share=0.8)
         _until(lambda: incidents(lines(stage, *names)) != [], "an incident")
         first.kill()
         first.wait()
         last = stack.enter_context(stage.daemon("c.log"))
-        _heal(stage)
+        heal(stage)
         _until(lambda: _is_over(stage), "the end of the incident")
         _until(lambda: asyncio.run(_all_told(url)), "the end of telling")
         for each in [*others, last]:
@@ -115,7 +115,7 @@ def _truth(stage: Stand) -> dict[str, Any]:
     return found
 
 
-def _largest(stage: Stand) -> str:
+def largest(stage: Stand) -> str:
     """Return the provider with the most connections, so that most of them are an incident."""
     slugs = Counter(slug for user in _truth(stage).values() for slug in user["connections"])
     slug = max(slugs, key=lambda each: slugs[each])
@@ -123,7 +123,8 @@ def _largest(stage: Stand) -> str:
     return str(slug)
 
 
-def _heal(stage: Stand) -> None:
+def heal(stage: Stand) -> None:
+    """Heal all connections that a wave broke."""
     for user_id, user in _truth(stage).items():
         for slug, row in user["connections"].items():
             if row["error_type"] == "token_refresh_failed":
