@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
+from sqlalchemy import func, select
 
 from monitor import events
 from monitor.cli.demo import verdict
@@ -22,6 +23,8 @@ from monitor.core.alerting import FIRES, AlertKind
 from monitor.core.diff import replay
 from monitor.ports import AlertFilter, TransitionFilter
 from monitor.store import open_store
+from monitor.store.engine import sync_engine
+from monitor.store.tables import undecided
 from tests.store.contract_recount import agrees
 
 if TYPE_CHECKING:
@@ -178,6 +181,27 @@ async def _remembered(database: str) -> tuple[list[Transition], dict[tuple[str, 
         return found, {(str(each.user_id), each.connection.provider): each.connection for each in views}, alerts
     finally:
         await store.aclose()
+
+
+def await_all_told(database: str, within: float = 60) -> None:
+    """Return when all is decided and told; what a killed daemon had claimed is free only after its lease."""
+    until = time.monotonic() + within
+    while not asyncio.run(_all_told(database)):
+        assert time.monotonic() < until, f"not all was told within {within:g} s"
+        time.sleep(0.2)
+
+
+async def _all_told(database: str) -> bool:
+    store = open_store(database)
+    try:
+        waiting = (await store.outbox.undelivered()).values()
+    finally:
+        await store.aclose()
+    engine = sync_engine(database)
+    with engine.connect() as connection:
+        queued = connection.scalar(select(func.count()).select_from(undecided))
+    engine.dispose()
+    return not any(waiting) and not queued
 
 
 def alert_lines(log: Path) -> Iterator[dict[str, str]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from monitor.cli.demo import verdict
-from tests.e2e.processes import findings, stand
+from tests.e2e.processes import await_all_told, findings, stand
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def settle(stage: Stand) -> None:
     stage.control("freeze")
     with stage.daemon() as daemon:
         asyncio.run(verdict.last_round(stage.database))
-        time.sleep(1.5)  # the last notices are told by the next tick
+        await_all_told(stage.database)
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(20) == 0
 

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from monitor.cli.demo import verdict
-from tests.e2e.processes import findings, stand
+from tests.e2e.processes import await_all_told, findings, stand
 
 if TYPE_CHECKING:
     import subprocess
@@ -118,7 +118,7 @@ def settle(fleet: Fleet) -> None:
     fleet.wake(float("inf"))
     fleet.stage.control("freeze")
     asyncio.run(verdict.last_round(fleet.stage.database))
-    time.sleep(1.5)  # the last notices are told by the next tick
+    await_all_told(fleet.stage.database)
     for each in fleet.running:
         each.send_signal(signal.SIGTERM)
     assert [each.wait(30) for each in fleet.running] == [0] * len(fleet.running)

@@ -13,9 +13,8 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from monitor.store import open_store
 from tests.delivery.receiver import receiving
-from tests.e2e.processes import alert_lines, findings, stand
+from tests.e2e.processes import alert_lines, await_all_told, findings, stand
 from tests.e2e.test_one_daemon import started
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def _play(cwd: Path, url: str, sink: dict[str, str], *, two: bool) -> None:
         last = stack.enter_context(stage.daemon("c.log"))
         heal(stage)
         _until(lambda: _is_over(stage), "the end of the incident")
-        _until(lambda: asyncio.run(_all_told(url)), "the end of telling")
+        await_all_told(url)
         for each in [*others, last]:
             each.send_signal(signal.SIGTERM)
             assert each.wait(20) == 0
@@ -100,14 +99,6 @@ def _until(found: Callable[[], bool], what: str) -> None:
 
 def _is_over(stage: Stand) -> bool:
     return any(each["state"] == "resolved" for each in incidents(lines(stage, *LOGS)))
-
-
-async def _all_told(url: str) -> bool:
-    store = open_store(url)
-    try:
-        return not any((await store.outbox.undelivered()).values())
-    finally:
-        await store.aclose()
 
 
 def _truth(stage: Stand) -> dict[str, Any]:
