@@ -23,13 +23,14 @@ test: $(VENV)/.dev ## run all tests, on SQLite and a real PostgreSQL, with cover
 e2e: $(VENV)/.dev ## play a wave and a revoked key through two daemons, PostgreSQL, Prometheus and Alertmanager in two minutes
 	@$(BIN)/python -m pytest -m tools tests/e2e $(ARGS)
 
-lint: $(VENV)/.dev ## style, types, layers, dependencies
+lint: $(VENV)/.dev ## style, types, layers, dependencies, the image's recipe
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/yamllint --strict .
+	$(BIN)/hadolint deploy/Dockerfile
 
 format: $(VENV)/.dev ## lay the code out
 	$(BIN)/ruff check --fix .
@@ -47,6 +48,8 @@ lock: $(VENV)/.dev ## resolve the requirements again after pyproject.toml change
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --extra postgres --group dev -c requirements.txt pyproject.toml \
 	  -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --group build -c requirements-dev.txt -o requirements-build.txt
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -32,7 +32,8 @@ def occupied(url: str) -> Iterator[None]:
     try:
         handle = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise StoreError(f"cannot open {beside}: {error.strerror}") from error
+        hint = "the directory of database.url must be there and writable"
+        raise StoreError(f"cannot open {beside}: {error.strerror}; {hint}") from error
     try:
         _lock(handle, made.database)
         yield

@@ -88,7 +88,11 @@ def test_where_nobody_listens_the_line_names_the_keys(place: Path, run: Run) -> 
             "/nowhere/key",
         ),
         ({"MONITOR_DATABASE__AUTO_MIGRATE": "false"}, 1, "run: monitor db upgrade"),
-        ({"MONITOR_DATABASE__URL": "sqlite:////nowhere/monitor.db"}, 1, "/nowhere"),
+        (
+            {"MONITOR_DATABASE__URL": "sqlite:////nowhere/monitor.db"},
+            1,
+            "the directory of database.url must be there and writable",
+        ),
     ],
 )
 def test_a_daemon_that_cannot_start_says_why_in_its_log(
