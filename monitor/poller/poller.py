@@ -137,13 +137,14 @@ class Poller:
         give_up = time.monotonic() + self._settings.lease.total_seconds()
         while left and target.health.rejected is None and time.monotonic() < give_up:
             wanted = await self._spend(target, list(left)[: self._room()])
+            begun = time.monotonic()
             claims = await self._polls.claim_users(target.name, wanted, now=self._clock(), lease=self._settings.lease)
             for each in claims:
                 del left[each.user.user_id]
             for each_id in set(wanted) - {each.user.user_id for each in claims}:
                 left[each_id] = left.pop(each_id)
             target.give_back(len(wanted) - len(claims))
-            self._take_in(target, claims)
+            self._take_in(target, claims, begun)
             if claims:
                 give_up = time.monotonic() + self._settings.lease.total_seconds()
             await asyncio.sleep(0.02)
@@ -178,6 +179,7 @@ class Poller:
         hungry = self._hungry.get(target.name, False)
         if not room and not pace.lessons:
             return hungry
+        begun = time.monotonic()
         try:
             claimed = await self._polls.claim(target.name, limit=room, now=now, lease=self._settings.lease, pace=pace)
         except StoreUnavailable as error:
@@ -186,11 +188,12 @@ class Poller:
         self._availability.answered("claim")
         target.agree(pace, claimed.budget, now)
         target.believe()
-        self._take_in(target, claimed.claims)
+        self._take_in(target, claimed.claims, begun)
         return len(claimed.claims) == room if room else hungry
 
-    def _take_in(self, target: Target, claims: Sequence[Claim]) -> None:
-        now, start_by = self._clock(), time.monotonic() + LEASE_SLACK.total_seconds() / 2
+    def _take_in(self, target: Target, claims: Sequence[Claim], begun: float) -> None:
+        """Line up ``claims``. Their leases count from when the claim was ``begun``, however late its answer came."""
+        now, start_by = self._clock(), begun + LEASE_SLACK.total_seconds() / 2
         self._in_hand += len(claims)
         if self._in_hand:
             self._idle.clear()

@@ -3,11 +3,12 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from monitor.core.budget import Pace
 from monitor.core.model import Kind, Outcome
 from monitor.errors import StoreUnavailable
+from monitor.poller import poller
 from monitor.ports import Answer, TransitionFilter
 from tests.poller.rig import TARGET, Rig, user
 from tests.poller.world import INVALID, MISSING, REJECTED, THROTTLED, FakeJunction, ok
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
+    import pytest
+
+    from monitor.core.judge import Claim
     from monitor.core.model import Snapshot
-    from monitor.ports import Polls
+    from monitor.ports import Claimed, Polls
 
 
 async def test_every_due_user_is_polled_once() -> None:
@@ -194,6 +198,39 @@ async def test_a_lost_database_is_told_once_and_nothing_is_lost() -> None:
     assert rig.junction.asked.total() == 3
     assert rig.events() == ["database.lost", "database.recovered"]
     assert (True,) in rig.metrics.of("database_up")
+
+
+class Late:
+    """Polls whose first claim is answered late, as to a process that was suspended meanwhile."""
+
+    def __init__(self, inner: Polls, delay: timedelta) -> None:
+        self._inner = inner
+        self._delay = delay
+        self.late: Sequence[Claim] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def claim(self, *args: Any, **words: Any) -> Claimed:
+        """Claim at once, and answer late."""
+        claimed = await self._inner.claim(*args, **words)
+        if not self.late:
+            self.late = claimed.claims
+            await asyncio.sleep(self._delay.total_seconds())
+        return claimed
+
+
+async def test_a_claim_whose_answer_came_late_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease counts from the claim: who learns of it late gives it back, for another may have the user by now."""
+    monkeypatch.setattr(poller, "LEASE_SLACK", timedelta(seconds=0.4))
+    rig = Rig(wrap=lambda polls: Late(polls, timedelta(seconds=0.3)))
+    await rig.register(5)
+    async with rig.running():
+        await rig.until(lambda: len(rig.verdicts) == 5)
+    late = {each.lease for each in cast("Late", rig.polls).late}
+    assert late
+    assert late.isdisjoint(each.claim.lease for each in rig.verdicts)
+    assert rig.junction.asked.total() == 5
 
 
 async def test_polling_by_hand_returns_who_could_not_be_had() -> None:
