@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
-from pydantic import AfterValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, InstanceOf, PlainSerializer, WithJsonSchema
 
 from monitor.config.expectation import expected
-from monitor.config.secret import MASK
+from monitor.config.secret import MASK, SecretFile, in_file
 from monitor.config.wording import described
 
 DEFAULT_DATABASE: Final = "sqlite:///monitor.db"
@@ -86,7 +86,12 @@ def _junction_address(url: str) -> str:
     return address
 
 
-def _database_address(url: str) -> str:
+def database_address(url: str) -> str:
+    """Return a database's address with one of the two schemes that the store knows.
+
+    Raises:
+        PydanticCustomError: it is no such address; the text has nothing of it but its scheme.
+    """
     scheme, found, rest = url.partition("://")
     if found and scheme == "sqlite":
         return _sqlite_address(url, rest)
@@ -114,6 +119,17 @@ def _postgres_address(url: str) -> str:
     return url
 
 
+def _in_file(path: object) -> Any:
+    return in_file(path, _DATABASES, _is_database)
+
+
+def _is_database(url: str) -> None:
+    try:
+        database_address(url)
+    except ValueError:
+        raise ValueError("another form") from None
+
+
 def _host(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.:%-]{1,253}", name):
         raise expected("the name or address of a host", got=described(name))
@@ -123,4 +139,10 @@ def _host(name: str) -> str:
 Host = Annotated[str, AfterValidator(_host)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 JunctionAddress = Annotated[str, AfterValidator(_junction_address)]
-DatabaseAddress = Annotated[str, AfterValidator(_database_address), PlainSerializer(masked, return_type=str)]
+DatabaseAddress = Annotated[str, AfterValidator(database_address), PlainSerializer(masked, return_type=str)]
+DatabaseFile = Annotated[
+    InstanceOf[SecretFile],
+    BeforeValidator(_in_file),
+    PlainSerializer(lambda file: str(file.path), return_type=str),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+]

@@ -126,7 +126,8 @@ def _refuse_type(value: object) -> None:
     raise expected(f"a string{hint}")
 
 
-def _in_file(value: object, shape: str = _SHAPE, check: Callable[[str], None] = lambda _: None) -> Any:
+def in_file(value: object, shape: str = _SHAPE, check: Callable[[str], None] = lambda _: None) -> Any:
+    """Return the secret in the file that ``value`` names; ``check`` raises a ValueError for one that will not do."""
     if isinstance(value, SecretFile):
         return value
     if not isinstance(value, str) or not value or "\0" in value:
@@ -134,7 +135,7 @@ def _in_file(value: object, shape: str = _SHAPE, check: Callable[[str], None] = 
     try:
         return SecretFile(Path(value), check=check)
     except OSError as fault:
-        raise expected("a readable file with the key", got=f"{value!r}: {fault.strerror}") from None
+        raise expected("a readable file", got=f"{value!r}: {fault.strerror}") from None
     except ValueError as fault:
         raise expected(f"a file with {shape}", got=f"{value!r}: {fault}") from None
 
@@ -162,7 +163,7 @@ def _signing_in_place(value: object) -> Any:
 
 
 def _signing_in_file(value: object) -> Any:
-    return _in_file(value, _SIGNING_SHAPE, _signs)
+    return in_file(value, _SIGNING_SHAPE, _signs)
 
 
 Key = Annotated[
@@ -175,7 +176,7 @@ Key = Annotated[
 
 KeyFile = Annotated[
     InstanceOf[SecretFile],
-    BeforeValidator(_in_file),
+    BeforeValidator(in_file),
     PlainSerializer(lambda key: str(key.path), return_type=str),
     WithJsonSchema({"type": "string", "minLength": 1}),
 ]

@@ -14,10 +14,18 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from monitor.config.address import DEFAULT_DATABASE, DatabaseAddress, Host, WebAddress, is_sqlite
+from monitor.config.address import (
+    DEFAULT_DATABASE,
+    DatabaseAddress,
+    DatabaseFile,
+    Host,
+    WebAddress,
+    database_address,
+    is_sqlite,
+)
 from monitor.config.duration import Duration, Interval, Timeout
 from monitor.config.expectation import expected
-from monitor.config.secret import Key, KeyFile
+from monitor.config.secret import Key, KeyFile, SecretFile
 from monitor.config.section import STRICT, Section
 from monitor.config.sink import LOG, Sink, SinkName
 from monitor.config.target import Target
@@ -150,13 +158,27 @@ class Database(Section):
     url: Annotated[DatabaseAddress, Field(repr=False)] = DEFAULT_DATABASE
     """sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE."""
 
+    url_file: DatabaseFile | None = None
+    """The path of a file with nothing but that address, in place of url: it keeps the password out of this file."""
+
     auto_migrate: bool | None = None
     """Whether to bring the schema up to date at start; null: yes on SQLite, no elsewhere."""
 
     @property
     def migrates(self) -> bool:
         """Whether the schema is brought up to date at start."""
-        return is_sqlite(self.url) if self.auto_migrate is None else self.auto_migrate
+        return is_sqlite(self.address()) if self.auto_migrate is None else self.auto_migrate
+
+    @field_validator("url_file")
+    @classmethod
+    def _at_most_one_address(cls, file: SecretFile | None, info: ValidationInfo) -> SecretFile | None:
+        if file is not None and info.data.get("url", DEFAULT_DATABASE) != DEFAULT_DATABASE:
+            raise expected("at most one of url and url_file", got="both", of_section=True)
+        return file
+
+    def address(self) -> str:
+        """Return the address of the database, wherever it was given."""
+        return self.url if self.url_file is None else database_address(self.url_file.reveal())
 
 
 class Retention(Section):

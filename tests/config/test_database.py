@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from monitor.config import Database
+from monitor.config import Database, load, show
 from monitor.config.address import masked
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -52,3 +57,14 @@ def test_the_schema_is_brought_up_to_date_by_itself_on_sqlite_alone(
 ) -> None:
     """Unless something else is stated."""
     assert Database(url=url, auto_migrate=stated).migrates is migrates
+
+
+def test_an_address_in_a_file_stays_out_of_what_is_shown(tmp_path: Path) -> None:
+    """Where it comes from is no secret; the password in it is."""
+    file = tmp_path / "database-url"
+    file.write_text("postgres://monitor:correct-horse@db/monitor\n", encoding="utf-8")
+    config = load(None, {"MONITOR_DATABASE__URL_FILE": str(file)})
+    assert config.database.address() == "postgresql://monitor:correct-horse@db/monitor"
+    assert not config.database.migrates
+    assert f"url_file: {file}" in show(config)
+    assert "correct-horse" not in show(config) + repr(config)
