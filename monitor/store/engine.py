@@ -27,6 +27,9 @@ CONNECT_TIMEOUT: Final = 5
 SETTINGS: Final = {
     # Less than a lease leaves beyond poll.timeout: nobody waits for a frozen process longer than for a dead one.
     "idle_in_transaction_session_timeout": 5000,
+    # Less than half of that (a row is waited for in two steps): of several frozen processes that queue for one lock,
+    # none gets it after the first.
+    "lock_timeout": 2000,
     # Hot pages are in memory: without this, a few hundred users by key look dearer than all of them from end to end.
     "random_page_cost": 1.1,
 }

@@ -109,6 +109,8 @@ class Schema:
     def _connected(self) -> Iterator[Connection]:
         with translated(), sync_engine(self._url).begin() as connection:
             if connection.dialect.name == "postgresql":
+                # As long as it takes: a migration before ours may be long, and one that gives up has to begin again.
+                connection.execute(text("SET LOCAL lock_timeout = 0"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             yield connection
 
