@@ -9,7 +9,7 @@ import platform
 from collections import Counter as Counted
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, ProcessCollector
 
 from monitor import __version__
 from monitor.core.model import Outcome
@@ -43,6 +43,7 @@ class ProgrammeMetrics:
         revision: str = "unknown",
     ) -> None:
         self.registry = registry
+        ProcessCollector(registry=registry)
         target = ("target",)
         self._polls = Counter(
             "junction_monitor_polls_total", "Polls by outcome.", ("target", "outcome"), registry=registry

@@ -27,7 +27,8 @@ def exported() -> set[str]:
 
 def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
     """The table of metrics is complete both ways."""
-    assert set(re.findall(r"^\| `(junction_\w+)` \|", README, re.MULTILINE)) == exported()
+    ours = {each for each in exported() if not each.startswith("process_")}
+    assert set(re.findall(r"^\| `(junction_\w+)` \|", README, re.MULTILINE)) == ours
 
 
 def test_every_event_is_documented_and_every_documented_one_exists() -> None:

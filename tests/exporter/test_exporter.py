@@ -127,7 +127,7 @@ def test_the_exported_metrics_are_those_of_the_contract() -> None:
     registry = CollectorRegistry()
     programme = busy(registry)
     families = [*programme.registry.collect(), *DomainCollector(figures(LIVELY), RATES, INTERVAL).collect()]
-    assert shapes(families) == CONTRACT | {
+    assert shapes([each for each in families if not each.name.startswith("process_")]) == CONTRACT | {
         "junction_monitor_requests": ("counter", T | {"code"}),
         "junction_monitor_poll_interval_seconds": ("gauge", T),
         "junction_monitor_needed_requests_per_second": ("gauge", T),
@@ -150,6 +150,12 @@ def test_words_that_are_no_label_values_read_other_and_are_summed() -> None:
     """Vendor's words cannot break a dashboard."""
     odd = {Key("acme", Count.CONNECTIONS, word, "connected"): 1 for word in ("Fit Bit", "x" * 65, "Ünicode")}
     assert collected(odd)["junction_connections"] == {("other", "connected"): 3}
+
+
+def test_the_process_is_measured_as_by_every_client() -> None:
+    """Under the names that dashboards of Prometheus know."""
+    found = {each.name for each in busy(CollectorRegistry()).registry.collect()}
+    assert {"process_resident_memory_bytes", "process_cpu_seconds", "process_open_fds"} <= found
 
 
 def test_at_most_two_hundred_values_of_a_label_are_exported() -> None:
