@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+BUILDER ?= docker
+TAG ?= junction-monitor
+REVISION ?= $(shell git rev-parse HEAD)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test e2e lint format bench bench-alerts lock clean
+.PHONY: help demo run test e2e lint format bench bench-alerts image generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +44,15 @@ bench: $(VENV)/.dev ## measure speed and size beside other clients in under two 
 
 bench-alerts: $(VENV)/.dev ## measure the quality of alert decisions over a simulated month in about a minute (ARGS="--seed 2")
 	@$(BIN)/python -m tests.benchmarks.alerts $(ARGS)
+
+image: ## build the image and write its SBOM beside it, dist/junction-monitor.cdx.json (BUILDER=podman, TAG=name)
+	$(BUILDER) build --file deploy/Dockerfile --build-arg REVISION="$(REVISION)" --tag "$(TAG)" $(ARGS) .
+	@mkdir -p dist
+	@made=$$($(BUILDER) create "$(TAG)") && $(BUILDER) cp "$$made:/opt/monitor/sbom.cdx.json" dist/junction-monitor.cdx.json; \
+	  status=$$?; $(BUILDER) rm "$$made" >/dev/null; exit $$status
+
+generate: $(VENV)/.dev ## write what is made of deploy/: values.schema.json, plain manifests, dashboards (needs helm)
+	@$(BIN)/python -m deploy.generate
 
 lock: $(VENV)/.dev ## resolve the requirements again after pyproject.toml changed
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

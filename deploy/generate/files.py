@@ -1,0 +1,42 @@
+"""Which files are generated, and what belongs in each."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from deploy.generate import manifests, values
+from deploy.generate.dashboards import BOARDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DEPLOY: Final = Path(__file__).parents[1]
+CHART: Final = DEPLOY / "helm"
+
+
+def generated() -> Mapping[Path, str]:
+    """Return the text of every generated file by its path."""
+    return dict(chain(schema(), boards(), plain()))
+
+
+def schema() -> Iterator[tuple[Path, str]]:
+    """Yield the schema of the chart's values."""
+    yield CHART / "values.schema.json", json.dumps(values.schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def boards() -> Iterator[tuple[Path, str]]:
+    """Yield the dashboards as Grafana imports them."""
+    for name, board in BOARDS.items():
+        text = JSONEncoder(sort_keys=True, indent=2).encode(board().build())
+        yield DEPLOY / "grafana" / f"{name}.json", text + "\n"
+
+
+def plain() -> Iterator[tuple[Path, str]]:
+    """Yield the manifests that the chart renders, for those without Helm."""
+    for name, values_file in manifests.PLAIN.items():
+        yield DEPLOY / "kubernetes" / f"{name}.yaml", manifests.plain(name, CHART, CHART / values_file)
