@@ -9,7 +9,7 @@ REVISION ?= $(shell git rev-parse HEAD)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test e2e lint format bench bench-alerts image generate lock clean
+.PHONY: help demo run test e2e lint format bench bench-alerts image generate pictures lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,7 @@ lint: $(VENV)/.dev ## style, types, layers, dependencies, the image's recipe
 	$(BIN)/deptry .
 	$(BIN)/yamllint --strict .
 	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 
 format: $(VENV)/.dev ## lay the code out
 	$(BIN)/ruff check --fix .
@@ -53,6 +54,9 @@ image: ## build the image and write its SBOM beside it, dist/junction-monitor.cd
 
 generate: $(VENV)/.dev ## write what is made of deploy/: values.schema.json, plain manifests, dashboards (needs helm)
 	@$(BIN)/python -m deploy.generate
+
+pictures: $(VENV)/.dev ## play some minutes and draw the dashboards with their data, deploy/grafana/*.png (needs prometheus)
+	@$(BIN)/python -m tests.deploy.pictures
 
 lock: $(VENV)/.dev ## resolve the requirements again after pyproject.toml changed
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

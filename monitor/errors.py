@@ -16,10 +16,13 @@ Transient and fatal differ by class. What an answer of Junction means is never a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+REACH: Final = "see that the database of database.url runs and can be reached from here"
+"""What a person does where the store is unavailable."""
 
 
 class MonitorError(Exception):

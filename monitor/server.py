@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from monitor.errors import MonitorError, StoreError
+from monitor.errors import REACH, MonitorError, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -105,7 +105,9 @@ class Server:
             async with asyncio.timeout(PING_WITHIN):
                 await self._ping()
         except TimeoutError:
-            return _unready(f"no answer within {PING_WITHIN:g} s")
+            return _unready(f"no answer within {PING_WITHIN:g} s; {REACH}")
+        except StoreUnavailable as error:
+            return _unready(f"{error}; {REACH}")
         except StoreError as error:
             return _unready(str(error))
         return JSONResponse({"ready": True, "failing": {}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
 DEPLOY: Final = Path(__file__).parents[1]
 CHART: Final = DEPLOY / "helm"
+RECEIVER: Final = re.compile(r"(- url: )https://([a-z-]+)\.example\.com/[a-z]+")
 
 
 def generated() -> Mapping[Path, str]:
     """Return the text of every generated file by its path."""
-    return dict(chain(schema(), boards(), plain()))
+    return dict(chain(schema(), boards(), routes(), plain()))
 
 
 def schema() -> Iterator[tuple[Path, str]]:
@@ -34,6 +36,14 @@ def boards() -> Iterator[tuple[Path, str]]:
     for name, board in BOARDS.items():
         text = JSONEncoder(sort_keys=True, indent=2).encode(board().build())
         yield DEPLOY / "grafana" / f"{name}.json", text + "\n"
+
+
+def routes() -> Iterator[tuple[Path, str]]:
+    """Yield Alertmanager's configuration for compose.yaml: the example, its receivers made one that prints."""
+    example = (DEPLOY / "alertmanager" / "alertmanager.yaml").read_text(encoding="utf-8")
+    told = RECEIVER.sub(r"\1http://receiver:8080/\2", example)
+    head = "# Made of deploy/alertmanager/alertmanager.yaml by `make generate`; change it there.\n"
+    yield DEPLOY / "compose" / "alertmanager.yaml", head + told.split("\n", 2)[2]
 
 
 def plain() -> Iterator[tuple[Path, str]]:

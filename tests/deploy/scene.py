@@ -58,6 +58,7 @@ class Scene:
 def played(place: Path, database: str, seconds: float, world: dict[str, Any] = WORLD) -> Iterator[Scene]:
     """Play the scene for so long with two replicas, and then let it be asked."""
     settings = {"POLL__INTERVAL": "3s", "ALERTS__INCIDENT__WITHIN": "1h"}
+    settings |= {"TARGETS__SIM__MAX_REQUESTS_PER_SECOND": "250"}
     with ExitStack() as stack:
         stage = stack.enter_context(stand(place, database, world, **settings))
         daemons = [stack.enter_context(_daemon(stage, f"{name}.log")) for name in ("a", "b")]

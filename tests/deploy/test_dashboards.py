@@ -103,7 +103,7 @@ def test_every_expression_yields_data(panel: Panel, scene: Scene) -> None:
 def test_every_query_of_users_yields_rows(panel: Panel, scene: Scene) -> None:
     """Of a user that has a past, on the PostgreSQL that the daemons write."""
     with psycopg.connect(scene.database) as connection:
-        user = _user_with_a_past(connection)
+        user = user_with_a_past(connection)
         for sql in panel.queries.values():
             rows = connection.execute(told(sql, user)).fetchall()
             assert rows, sql
@@ -128,7 +128,8 @@ def told(sql: str, user: str) -> str:
     return filled.replace("$__timeFrom()", f"({since})").replace("$__timeTo()", until)
 
 
-def _user_with_a_past(connection: psycopg.Connection[Any]) -> str:
+def user_with_a_past(connection: psycopg.Connection[Any]) -> str:
+    """Return the user of whom most is to be told."""
     busiest = """
         SELECT u.user_id::text FROM users u JOIN alerts a ON a.member = u.id JOIN transitions t ON t.member = u.id
         GROUP BY u.user_id ORDER BY count(*) DESC LIMIT 1"""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from monitor.errors import MonitorError, StoreUnavailable
+from monitor.errors import REACH, MonitorError, StoreUnavailable
 from monitor.server import Server
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ async def test_a_process_without_its_database_is_not_ready(client: httpx.AsyncCl
     world.error = StoreUnavailable("connection refused")
     answer = await client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "failing": {"database": "connection refused"}}
+    assert answer.json() == {"ready": False, "failing": {"database": f"connection refused; {REACH}"}}
     assert (await client.get("/healthz")).status_code == 200
 
 

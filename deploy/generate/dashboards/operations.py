@@ -143,17 +143,21 @@ def _polling() -> tuple[Panel, ...]:
             "percentunit",
             "Active users seen within two intervals, of all active ones.",
             {"{{target}}": f"sum by (target) ({FRESH}) / sum by (target) ({ACTIVE})"},
+            width=8,
         ),
         lines(
-            "Overdue users, and the oldest snapshot",
+            "Overdue users",
             "short",
-            "Users due for more than one interval, and for how many minutes the one seen longest ago was not seen.",
-            {
-                "{{target}}: overdue": f"sum by (target) ({OVERDUE})",
-                "{{target}}: minutes": (
-                    f"max by (target) (time() - {top('junction_oldest_snapshot_timestamp_seconds')}) / 60"
-                ),
-            },
+            "Users due for more than one interval: something is too slow for them.",
+            {"{{target}}": f"sum by (target) ({OVERDUE})"},
+            width=8,
+        ),
+        lines(
+            "Age of the oldest snapshot",
+            "s",
+            "For how long the active user seen longest ago was not seen.",
+            {"{{target}}": f"max by (target) (time() - {top('junction_oldest_snapshot_timestamp_seconds')})"},
+            width=8,
         ),
     )
 
