@@ -47,7 +47,11 @@ class StoreError(MonitorError):
 
 
 class StoreUnavailable(StoreError):  # noqa: N818 - it names a state that passes, not a fault in the program
-    """The database does not answer now; the same work may succeed later."""
+    """The database does not answer now; the same work may succeed later. ``advice`` says why and what to look at."""
+
+    def __init__(self, reason: str, remedy: str = REACH) -> None:
+        super().__init__(reason)
+        self.advice = f"{reason}; {remedy}" if remedy else reason
 
 
 class SchemaMismatch(StoreError):  # noqa: N818 - it names what was found

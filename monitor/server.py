@@ -107,7 +107,7 @@ class Server:
         except TimeoutError:
             return _unready(f"no answer within {PING_WITHIN:g} s; {REACH}")
         except StoreUnavailable as error:
-            return _unready(f"{error}; {REACH}")
+            return _unready(error.advice)
         except StoreError as error:
             return _unready(str(error))
         return JSONResponse({"ready": True, "failing": {}})

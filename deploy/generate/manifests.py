@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME: Final = "junction-monitor"
-PLAIN: Final = {"sqlite": "ci/sqlite.yaml", "postgresql": "ci/postgresql.yaml", "monitoring": "ci/existing-claim.yaml"}
+PLAIN: Final = {
+    "sqlite": "ci/sqlite-values.yaml",
+    "postgresql": "ci/postgresql-values.yaml",
+    "monitoring": "ci/existing-claim-values.yaml",
+}
 """Which values each manifest is rendered with."""
 MONITORING: Final = ("podmonitor", "prometheusrule")
 HELMS_OWN: Final = re.compile(r"^ +(helm\.sh/[a-z-]+|app\.kubernetes\.io/managed-by): .*\n", re.MULTILINE)

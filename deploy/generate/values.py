@@ -28,7 +28,7 @@ def schema() -> dict[str, Any]:
         for pattern, each in config["properties"]["targets"]["patternProperties"].items()
     }
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": "http://json-schema.org/draft-07/schema#",  # the newest that Helm 3 knows
         "title": "Values of the chart junction-monitor",
         "$defs": definitions,
         **_closed(CHART_VALUES | {"config": config, "global": ANY}),

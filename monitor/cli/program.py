@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from monitor.cli import streams
-from monitor.errors import REACH, ConfigurationError, MonitorError, StoreUnavailable, UsageError
+from monitor.errors import ConfigurationError, MonitorError, StoreUnavailable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, StoreUnavailable):
-        return f"{error}; {REACH}"
+        return error.advice
     return " ".join(str(error).split()) or type(error).__name__
 
 

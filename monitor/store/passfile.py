@@ -25,7 +25,7 @@ def look_at_passfile(engine: Engine) -> None:
             return
         fault = _fault_of(Path(passfile))
         if fault:
-            raise StoreUnavailable(f"password file {passfile}: {fault}")
+            raise StoreUnavailable(f"password file {passfile}: {fault}", remedy="")
 
 
 def _fault_of(passfile: Path) -> str | None:

@@ -46,7 +46,7 @@ def test_the_schema_of_the_values_is_made_of_the_monitor_s_own() -> None:
 def test_every_value_has_a_default_a_schema_and_a_case() -> None:
     """Nothing is taken that is not shown, and the fullest case sets all of it to something else."""
     assert set(values()) == {*CHART_VALUES, "config"}
-    whole = values(CHART / "ci" / "everything.yaml")
+    whole = values(CHART / "ci" / "everything-values.yaml")
     rest = set(values()) - {"replicas", "persistence"}  # autoscaling and PostgreSQL have none
     assert set(whole) == rest
     assert [each for each in rest if whole[each] == values()[each]] == []
@@ -136,10 +136,10 @@ def test_a_pod_keeps_to_the_restricted_standard(case: Path) -> None:
 @pytest.mark.tools
 def test_sqlite_is_one_pod_with_a_volume_and_postgresql_several_without() -> None:
     """The one ends before its successor starts; of the others one is always there."""
-    alone = one("Deployment", rendered(CHART / "ci" / "sqlite.yaml"))["spec"]
+    alone = one("Deployment", rendered(CHART / "ci" / "sqlite-values.yaml"))["spec"]
     assert (alone["replicas"], alone["strategy"]["type"]) == (1, "Recreate")
     assert "initContainers" not in alone["template"]["spec"]
-    found = rendered(CHART / "ci" / "postgresql.yaml")
+    found = rendered(CHART / "ci" / "postgresql-values.yaml")
     several = one("Deployment", found)["spec"]
     assert (several["replicas"], several["strategy"]["rollingUpdate"]["maxUnavailable"]) == (2, 0)
     assert [each["args"] for each in containers(found)] == [["db", "upgrade"], ["run"]]
@@ -150,7 +150,7 @@ def test_sqlite_is_one_pod_with_a_volume_and_postgresql_several_without() -> Non
 @pytest.mark.tools
 def test_only_readiness_depends_on_anything_outside() -> None:
     """A database or a Junction that is away restarts nobody."""
-    monitor = containers(rendered(CHART / "ci" / "postgresql.yaml"))[-1]
+    monitor = containers(rendered(CHART / "ci" / "postgresql-values.yaml"))[-1]
     for probe in ("startupProbe", "livenessProbe"):
         assert monitor[probe]["httpGet"] == {"path": "/healthz", "port": "http"}
     assert monitor["readinessProbe"]["exec"]["command"] == ["monitor", "health", "--ready"]
@@ -179,7 +179,7 @@ def test_what_is_wrong_in_the_values_is_named(settings: list[str], said: str) ->
 @pytest.mark.tools
 def test_rules_and_alerts_link_to_the_runbooks_of_this_installation() -> None:
     """One value names the place for both."""
-    found = rendered(CHART / "ci" / "everything.yaml")
+    found = rendered(CHART / "ci" / "everything-values.yaml")
     rules = [rule for group in one("PrometheusRule", found)["spec"]["groups"] for rule in group["rules"]]
     alerts = [each for each in rules if "alert" in each]
     assert len(alerts) >= 19
@@ -192,7 +192,7 @@ def test_rules_and_alerts_link_to_the_runbooks_of_this_installation() -> None:
 @pytest.mark.tools
 def test_the_network_policy_opens_what_the_values_name() -> None:
     """DNS, Junction, the database, the sinks, a proxy; and to the inside the port that is scraped."""
-    policy = one("NetworkPolicy", rendered(CHART / "ci" / "everything.yaml"))["spec"]
+    policy = one("NetworkPolicy", rendered(CHART / "ci" / "everything-values.yaml"))["spec"]
     ports = [port["port"] for rule in policy["egress"] for port in rule["ports"]]
     assert sorted(ports) == [53, 53, 443, 3128, 6543, 8443, 9093]
     assert policy["ingress"][0]["ports"] == [{"port": "http", "protocol": "TCP"}]
@@ -201,15 +201,16 @@ def test_the_network_policy_opens_what_the_values_name() -> None:
 @pytest.mark.tools
 def test_the_operator_s_kinds_come_where_the_cluster_knows_them() -> None:
     """`auto` asks the cluster."""
-    kinds = {each["kind"] for each in rendered(CHART / "ci" / "sqlite.yaml")}
-    knowing = {each["kind"] for each in rendered(CHART / "ci" / "sqlite.yaml", f"--api-versions={OPERATORS}")}
+    kinds = {each["kind"] for each in rendered(CHART / "ci" / "sqlite-values.yaml")}
+    knowing = {each["kind"] for each in rendered(CHART / "ci" / "sqlite-values.yaml", f"--api-versions={OPERATORS}")}
     assert knowing - kinds == {"PodMonitor", "PrometheusRule"}
 
 
 @pytest.mark.tools
 def test_every_dashboard_is_a_config_map_for_the_sidecar() -> None:
     """Word for word, under the labels and annotations that were chosen."""
-    found = [each for each in rendered(CHART / "ci" / "everything.yaml") if "-dashboard-" in each["metadata"]["name"]]
+    whole = rendered(CHART / "ci" / "everything-values.yaml")
+    found = [each for each in whole if "-dashboard-" in each["metadata"]["name"]]
     assert len(found) == len(NAMES)
     for each in found:
         assert each["metadata"]["labels"]["grafana_dashboard"] == "yes"

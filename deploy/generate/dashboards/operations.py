@@ -6,26 +6,10 @@ from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.builders.dashboard import Row
 
-from deploy.generate.dashboards.parts import (
-    ACTIVE,
-    BLUE,
-    ERRORS,
-    GREEN,
-    ORANGE,
-    RED,
-    WHERE,
-    YELLOW,
-    Panel,
-    lines,
-    number,
-    quantile,
-    rate,
-    rows,
-    scoped,
-    started,
-    steps,
-    top,
-)
+from deploy.generate.dashboards import shared
+from deploy.generate.dashboards.frame import scoped, started
+from deploy.generate.dashboards.panels import BLUE, GREEN, ORANGE, RED, YELLOW, Panel, lines, number, rows, steps
+from deploy.generate.dashboards.queries import WHERE, active, errors, quantile, rate, top
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders.dashboard import Dashboard
@@ -77,13 +61,7 @@ def _now() -> tuple[Panel, ...]:
             f"avg(junction_monitor_database_up{{{WHERE}}})",
             limits=steps((1, GREEN), base=RED),
         ),
-        number(
-            "Coverage",
-            "percentunit",
-            "Active users seen within two intervals. The objective is 99 %.",
-            f"sum({FRESH}) / sum({ACTIVE})",
-            limits=steps((0.95, YELLOW), (0.99, GREEN), base=RED),
-        ),
+        shared.coverage(),
         number(
             "Newest good snapshot",
             "s",
@@ -142,7 +120,7 @@ def _polling() -> tuple[Panel, ...]:
             "Coverage by target",
             "percentunit",
             "Active users seen within two intervals, of all active ones.",
-            {"{{target}}": f"sum by (target) ({FRESH}) / sum by (target) ({ACTIVE})"},
+            {"{{target}}": f"sum by (target) ({FRESH}) / sum by (target) ({active()})"},
             width=8,
         ),
         lines(
@@ -186,7 +164,7 @@ def _budget() -> tuple[Panel, ...]:
             "short",
             "The vendor counts all users of the team, we those of the cohort: the distance should not change.",
             {
-                "{{target}}: ours": f"sum by (target) ({ERRORS})",
+                "{{target}}: ours": f"sum by (target) ({errors()})",
                 "{{target}}: Junction's": f"sum by (target) ({top('junction_reported_errored_connections')})",
             },
         ),

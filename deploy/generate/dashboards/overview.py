@@ -6,34 +6,13 @@ from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.builders.dashboard import Row
 
-from deploy.generate.dashboards.parts import (
-    ACTIVE,
-    BLUE,
-    CONNECTIONS,
-    ERRORS,
-    GREEN,
-    GREY,
-    ORANGE,
-    RED,
-    YELLOW,
-    Incidents,
-    Panel,
-    bars,
-    grown,
-    lines,
-    number,
-    quantile,
-    rows,
-    scoped,
-    started,
-    steps,
-    top,
-)
+from deploy.generate.dashboards import shared
+from deploy.generate.dashboards.frame import Incidents, scoped, started
+from deploy.generate.dashboards.panels import BLUE, ORANGE, RED, YELLOW, Panel, bars, lines, number, steps
+from deploy.generate.dashboards.queries import active, connections, errors, grown, quantile
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders.dashboard import Dashboard
-
-STATUS = {"connected": GREEN, "error": RED, "paused": GREY}
 
 CHANGED = grown("junction_connection_transitions_total", "provider, kind, error_type")
 
@@ -42,106 +21,50 @@ def board() -> Dashboard:
     """Return the dashboard."""
     made = started("junction-overview", "Junction / Overview", "Health of the connections that users have made.")
     made = scoped(made).annotation(Incidents()).with_row(Row("Now"))
-    for each in (*_now(), *_broken()):
+    for each in _now():
         made = made.with_panel(each)
     made = made.with_row(Row("Over time"))
-    for each in (*_health(), *_delays()):
+    for each in _past():
         made = made.with_panel(each)
     return made
 
 
 def _now() -> tuple[Panel, ...]:
     return (
-        number(
-            "Connections in error",
-            "short",
-            "Connections whose status is error now, at all providers.",
-            f"sum({ERRORS})",
-            limits=steps((1, YELLOW)),
-        ),
-        number(
-            "Share in error",
-            "percentunit",
-            "Connections in error, of all connections.",
-            f"sum({ERRORS}) / sum({CONNECTIONS})",
-            limits=steps((0.05, YELLOW), (0.15, RED)),
-        ),
-        number(
-            "Incidents",
-            "short",
-            "Waves of one error type at one provider that are open now.",
-            f"sum({top('junction_incidents', 'provider, error_type')})",
-            limits=steps((1, RED)),
-        ),
-        number(
-            "Alerts firing",
-            "short",
-            "Alerts on connections that fire now, of any severity.",
-            f"sum({top('junction_alerts', 'provider, severity')})",
-            limits=steps((1, YELLOW)),
-        ),
+        shared.in_error(),
+        shared.share_in_error(),
+        shared.incidents_open(),
+        shared.alerts_firing(),
         number(
             "Users watched",
             "short",
             "Active users: polled in every interval.",
-            f"sum({ACTIVE})",
+            f"sum({active()})",
             limits=steps(base=BLUE),
         ),
-        number(
-            "Coverage",
-            "percentunit",
-            "Active users whose latest good snapshot is at most two intervals old. What is not covered is not known.",
-            f"sum({top('junction_users_fresh')}) / sum({ACTIVE})",
-            limits=steps((0.95, YELLOW), (0.99, GREEN), base=RED),
-        ),
-    )
-
-
-def _broken() -> tuple[Panel, ...]:
-    return (
+        shared.coverage(),
         bars(
             "In error, by provider",
             "percentunit",
             "Share of a provider's connections that are in error now.",
-            f"sum by (provider) ({ERRORS}) / sum by (provider) ({CONNECTIONS})",
+            f"sum by (provider) ({errors()}) / sum by (provider) ({connections()})",
             "{{provider}}",
             limits=steps((0.05, YELLOW), (0.15, ORANGE), (0.3, RED)),
-            most=1,
         ),
-        rows(
-            "Broken now, and why",
-            "short",
-            "Connections in error by provider and error type. The runbook of each error type says what to do.",
-            f"sum by (target, provider, error_type) ({ERRORS}) > 0",
-            ["target", "provider", "error_type"],
-            width=9,
-        ),
-        rows(
-            "Resources unavailable",
-            "short",
-            "Connections that no longer give one of their resources, such as sleep: a scope was taken away.",
-            f"sum by (provider, resource) ({top('junction_resources_unavailable', 'provider, resource')}) > 0",
-            ["provider", "resource"],
-            width=7,
-        ),
+        shared.broken_and_why(width=9),
+        shared.resources_unavailable(width=7),
     )
 
 
-def _health() -> tuple[Panel, ...]:
+def _past() -> tuple[Panel, ...]:
+    detection, recovery = "junction_connection_detection_delay_seconds", "junction_connection_recovery_seconds"
     return (
-        lines(
-            "Connections by status",
-            "short",
-            "All connections, by the vendor's word for how they are.",
-            {"{{status}}": f"sum by (status) ({CONNECTIONS})"},
-            stacked=True,
-            colours=STATUS,
-        ),
+        shared.by_status(),
         lines(
             "Connections in error by provider",
             "short",
             "A step up at one provider is a wave; red marks are open incidents.",
-            {"{{provider}}": f"sum by (provider) ({ERRORS}) > 0"},
+            {"{{provider}}": f"sum by (provider) ({errors()}) > 0"},
             stacked=True,
         ),
         lines(
@@ -151,20 +74,7 @@ def _health() -> tuple[Panel, ...]:
             {"{{kind}}": f"sum by (kind) ({CHANGED}) > 0"},
             bars=True,
         ),
-        lines(
-            "Alerts firing by severity",
-            "short",
-            "Alerts on single connections; members of an incident count as info.",
-            {"{{severity}}": f"sum by (severity) ({top('junction_alerts', 'provider, severity')})"},
-            stacked=True,
-            colours={"critical": RED, "warning": ORANGE, "info": BLUE},
-        ),
-    )
-
-
-def _delays() -> tuple[Panel, ...]:
-    detection, recovery = "junction_connection_detection_delay_seconds", "junction_connection_recovery_seconds"
-    return (
+        shared.alerts_by_severity(),
         lines(
             "Detection delay",
             "s",

@@ -6,37 +6,16 @@ from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.builders.dashboard import Row
 
-from deploy.generate.dashboards.parts import (
-    BLUE,
-    BY,
-    GREEN,
-    GREY,
-    ORANGE,
-    RED,
-    SCOPE,
-    WHERE,
-    YELLOW,
-    Incidents,
-    Panel,
-    choice,
-    grown,
-    lines,
-    number,
-    rows,
-    scoped,
-    started,
-    steps,
-    top,
-)
+from deploy.generate.dashboards import shared
+from deploy.generate.dashboards.frame import Incidents, choice, scoped, started
+from deploy.generate.dashboards.panels import BLUE, GREEN, ORANGE, RED, Panel, lines, number, steps
+from deploy.generate.dashboards.queries import BY, SCOPE, WHERE, connections, errors, grown
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 AT = f'{SCOPE}, provider=~"$provider"'
-ERRORS = top("junction_connection_errors", "provider, error_type", AT)
-CONNECTIONS = top("junction_connections", "provider, status", AT)
 HEALED = f'{AT}, kind="recovered"'
-SHARE = f"sum by (provider) ({ERRORS}) / sum by (provider) ({CONNECTIONS})"
 
 
 def board() -> Dashboard:
@@ -59,23 +38,11 @@ def _now() -> tuple[Panel, ...]:
             "Connections",
             "short",
             "Connections of the chosen providers, whatever their status.",
-            f"sum({CONNECTIONS})",
+            f"sum({connections(AT)})",
             limits=steps(base=BLUE),
         ),
-        number(
-            "In error",
-            "short",
-            "Those whose status is error now.",
-            f"sum({ERRORS})",
-            limits=steps((1, YELLOW)),
-        ),
-        number(
-            "Share in error",
-            "percentunit",
-            "Connections in error, of all at the chosen providers.",
-            f"sum({ERRORS}) / sum({CONNECTIONS})",
-            limits=steps((0.05, YELLOW), (0.15, RED)),
-        ),
+        shared.in_error(AT),
+        shared.share_in_error(AT),
         number(
             "Healed in a day",
             "short",
@@ -83,60 +50,29 @@ def _now() -> tuple[Panel, ...]:
             f"sum(max by ({BY}, provider) (increase(junction_connection_transitions_total{{{HEALED}}}[1d])))",
             limits=steps(base=GREEN),
         ),
-        number(
-            "Incidents",
-            "short",
-            "Waves of one error type that are open now.",
-            f"sum({top('junction_incidents', 'provider, error_type', AT)})",
-            limits=steps((1, RED)),
-        ),
-        number(
-            "Alerts firing",
-            "short",
-            "Alerts on connections of the chosen providers.",
-            f"sum({top('junction_alerts', 'provider, severity', AT)})",
-            limits=steps((1, YELLOW)),
-        ),
-        rows(
-            "Errors now",
-            "short",
-            "Connections in error by error type; `monitor status --provider NAME` lists them one by one.",
-            f"sum by (target, provider, error_type) ({ERRORS}) > 0",
-            ["target", "provider", "error_type"],
-        ),
-        rows(
-            "Resources unavailable",
-            "short",
-            "Connections that no longer give one of their resources.",
-            f"sum by (provider, resource) ({top('junction_resources_unavailable', 'provider, resource', AT)}) > 0",
-            ["provider", "resource"],
-        ),
+        shared.incidents_open(AT),
+        shared.alerts_firing(AT),
+        shared.broken_and_why(AT, width=12),
+        shared.resources_unavailable(AT, width=12),
     )
 
 
 def _past() -> tuple[Panel, ...]:
     return (
         lines(
-            "Share in error",
+            "Share in error by provider",
             "percentunit",
             "The chosen providers beside each other. Far above its own past, a provider has its alert.",
-            {"{{provider}}": SHARE},
+            {"{{provider}}": f"sum by (provider) ({errors(AT)}) / sum by (provider) ({connections(AT)})"},
         ),
         lines(
             "Errors by type",
             "short",
             "Connections in error, by what the vendor says is wrong.",
-            {"{{error_type}}": f"sum by (error_type) ({ERRORS}) > 0"},
+            {"{{error_type}}": f"sum by (error_type) ({errors(AT)}) > 0"},
             stacked=True,
         ),
-        lines(
-            "Connections by status",
-            "short",
-            "All connections of the chosen providers.",
-            {"{{status}}": f"sum by (status) ({CONNECTIONS})"},
-            stacked=True,
-            colours={"connected": GREEN, "error": RED, "paused": GREY},
-        ),
+        shared.by_status(AT),
         lines(
             "Into error and out of it",
             "short",
@@ -154,14 +90,7 @@ def _past() -> tuple[Panel, ...]:
             {"{{kind}}": f"sum by (kind) ({_of_kinds('appeared|disappeared|status_changed|resource_.*|user_.*')}) > 0"},
             bars=True,
         ),
-        lines(
-            "Alerts firing by severity",
-            "short",
-            "Members of an incident count as info.",
-            {"{{severity}}": f"sum by (severity) ({top('junction_alerts', 'provider, severity', AT)})"},
-            stacked=True,
-            colours={"critical": RED, "warning": ORANGE, "info": BLUE},
-        ),
+        shared.alerts_by_severity(AT),
     )
 
 

@@ -10,14 +10,8 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models import dashboard as models
 
-from deploy.generate.dashboards.parts import (
-    GREEN,
-    GREY,
-    RED,
-    YELLOW,
-    source,
-    started,
-)
+from deploy.generate.dashboards.frame import choice, source, started
+from deploy.generate.dashboards.panels import GREEN, GREY, RED, YELLOW
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders.dashboard import Dashboard
@@ -87,12 +81,17 @@ class Query(Dataquery, Builder[Dataquery]):
         return {"datasource": DATABASE, **words}
 
 
+def chosen(name: str, label: str, sql: str) -> dashboard.QueryVariable:
+    """Return a variable with the values that SQL yields."""
+    return choice(name, label, sql, asked=DATABASE, everything=None)
+
+
 def board() -> Dashboard:
     """Return the dashboard."""
     made = started("junction-users", "Junction / Users", "Single users and their connections, from PostgreSQL.")
     made = made.with_variable(source("postgresql", "PostgreSQL", POSTGRESQL))
-    made = made.with_variable(_choice("target", "Target", "SELECT name FROM targets ORDER BY name"))
-    made = made.with_variable(_choice("provider", "Provider", "SELECT DISTINCT provider FROM connections ORDER BY 1"))
+    made = made.with_variable(chosen("target", "Target", "SELECT name FROM targets"))
+    made = made.with_variable(chosen("provider", "Provider", "SELECT DISTINCT provider FROM connections"))
     made = made.with_variable(dashboard.TextBoxVariable("user_id").label("User (Junction's id, or yours)"))
     made = made.with_row(dashboard.Row("One user: $user_id"))
     for each in _one_user():
@@ -102,25 +101,25 @@ def board() -> Dashboard:
 
 def _one_user() -> tuple[Any, ...]:
     return (
-        _rows("Connections", "This user's connections as they are now.", CONNECTIONS, width=24, height=6),
+        _rows("Connections", "This user's connections as they are now.", CONNECTIONS, height=6),
         _timeline(),
-        _rows("Transitions", "What changed in the chosen time, newest first.", TRANSITIONS),
-        _rows("Alerts", "Alerts that were open in the chosen time, and why they are as they are.", ALERTS),
+        _rows("Transitions", "What changed in the chosen time, newest first.", TRANSITIONS, height=8),
+        _rows("Alerts", "Alerts that were open in the chosen time, and why they are as they are.", ALERTS, height=6),
     )
 
 
 def _broken() -> Any:
     said = f"Connections in error, newest first, {MOST} at most. A user id leads to that user."
-    return _linked(_rows("Broken now", said, BROKEN, width=24, height=10))
+    return _linked(_rows("Broken now", said, BROKEN, height=10))
 
 
 def _unseen() -> Any:
     said = "The 50 active users whose last good snapshot is oldest: never seen first, then those whose polls fail."
-    return _linked(_rows("Seen longest ago", said, UNSEEN, width=24, height=10))
+    return _linked(_rows("Seen longest ago", said, UNSEEN, height=10))
 
 
-def _rows(title: str, description: str, sql: str, *, width: int = 12, height: int = 9) -> Any:
-    panel = table.Panel().title(title).unit("string").description(description).span(width).height(height)
+def _rows(title: str, description: str, sql: str, *, height: int) -> Any:
+    panel = table.Panel().title(title).unit("string").description(description).span(24).height(height)
     panel = panel.datasource(DATABASE).with_target(Query(sql)).filterable(True)
     return panel.override_by_field_type("time", [models.DynamicConfigValue("unit", "dateTimeAsIso")])
 
@@ -147,15 +146,3 @@ def _mapped(result: dict[str, dict[str, Any]]) -> dict[str, models.ValueMappingR
     return {
         status: models.ValueMappingResult(color=each["color"], index=each["index"]) for status, each in result.items()
     }
-
-
-def _choice(name: str, label: str, sql: str) -> dashboard.QueryVariable:
-    return (
-        dashboard.QueryVariable(name)
-        .label(label)
-        .datasource(DATABASE)
-        .query(sql)
-        .multi(True)
-        .include_all(True)
-        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
-    )
