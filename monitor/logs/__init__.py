@@ -1,21 +1,26 @@
 """How events are written: JSON Lines on standard output, or lines for people on a terminal.
 
 Never a key: what is named like a secret or looks like one is masked, wherever it stands. Control characters are
-stripped. An ordinary line that cannot be written is lost and nobody is disturbed; an alert line that cannot be
-written is an error for its caller, since it must be written again.
+stripped. An ordinary line is written in the background, so that a log that nobody reads holds up nothing; what cannot
+be written is lost and counted. An alert line that cannot be written is an error for its caller, since it must be
+written again.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import re
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 import structlog
 
+from monitor import events
 from monitor.core.wording import clean
+from monitor.logs.outlet import Background, Outlet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,14 +40,16 @@ _KEY: Final = re.compile(r"\b[ps]k_(?:us|eu)_[A-Za-z0-9_-]+")
 _URL_PASSWORD: Final = re.compile(r"(://[^\s:/@]*:)[^\s@]*@")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
+READ_WITHIN: Final = 5.0
+"""Seconds that an alert line waits for whoever reads the log."""
+
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "json", "console"]
 
 
 def configure(level: Level, format: Format, stream: TextIO | None = None) -> FilteringBoundLogger:  # noqa: A002 - the key's name
     """Return the daemon's logger, on standard output by default, and let the libraries' warnings run into it."""
-    stream = stream or sys.stdout
-    logger = _logger(level, stream, console=_for_people(format, stream))
+    logger = _daemons_logger(level, format) if stream is None else _of_stream(level, format, stream)
     root = logging.getLogger()
     root.handlers = [_Bridge(logger)]
     root.setLevel(logging.WARNING)
@@ -50,9 +57,31 @@ def configure(level: Level, format: Format, stream: TextIO | None = None) -> Fil
     return logger
 
 
+def _of_stream(level: Level, format: Format, stream: TextIO) -> FilteringBoundLogger:  # noqa: A002
+    return _logger(level, _Output(stream), _rendering(format, stream))
+
+
+def _daemons_logger(level: Level, format: Format) -> FilteringBoundLogger:  # noqa: A002
+    def lost(lines: int) -> None:
+        logger.warning(events.LOG_LOST, lines=lines)
+
+    background = Background(_standard_output(), lost)
+    atexit.register(background.finish)
+    logger = _logger(level, _Behind(background), _rendering(format, sys.stdout))
+    return logger
+
+
+@cache
+def _standard_output() -> Outlet:
+    """Return the one outlet to standard output, so that lines of alerts and others never mix."""
+    sys.stdout.flush()
+    return Outlet(sys.stdout.fileno())
+
+
 def stderr(level: Level) -> FilteringBoundLogger:
     """Return a logger for commands: what goes wrong is told to the person at standard error."""
-    return _logger(level if level == "error" else "warning", sys.stderr, console=sys.stderr.isatty())
+    told = level if level == "error" else "warning"
+    return _logger(told, _Output(sys.stderr), _console(sys.stderr) if sys.stderr.isatty() else _json)
 
 
 class AlertLog:
@@ -65,9 +94,9 @@ class AlertLog:
         telling: Telling,
         stream: TextIO | None = None,
     ) -> None:
-        stream = stream or sys.stdout
+        output = _Awaited(_standard_output()) if stream is None else _Output(stream)
         # Its own logger: whoever asks for less noise still gets every alert.
-        self._log = _logger("debug", stream, console=_for_people(format, stream))
+        self._log = _logger("debug", output, _rendering(format, stream or sys.stdout))
         self._telling = telling
 
     def write(self, event: str, payload: Mapping[str, Any]) -> None:
@@ -98,6 +127,37 @@ class _Output:
     debug = info = warning = error = critical = msg
 
 
+class _Behind:
+    """Hands finished lines to the background."""
+
+    def __init__(self, background: Background) -> None:
+        self._background = background
+
+    def msg(self, line: str, *, must_be_written: bool = False) -> None:
+        """Take a line that need not be written."""
+        del must_be_written
+        self._background.write(line)
+
+    debug = info = warning = error = critical = msg
+
+
+class _Awaited:
+    """Writes finished lines, and waits for a reader no longer than a delivery may take."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+
+    def msg(self, line: str, *, must_be_written: bool = False) -> None:
+        """Write a line that must be written."""
+        del must_be_written
+        try:
+            self._outlet.write(line, within=READ_WITHIN)
+        except OSError as error:
+            raise OSError("the alert log cannot be written") from error
+
+    debug = info = warning = error = critical = msg
+
+
 class _Bridge(logging.Handler):
     """Carries the libraries' records into our lines."""
 
@@ -114,20 +174,21 @@ class _Bridge(logging.Handler):
         getattr(self._logger, level)(f"library.{record.name.split('.')[0]}", **told)
 
 
-def _for_people(format: Format, stream: TextIO) -> bool:  # noqa: A002 - the key's name
-    return format == "console" or (format == "auto" and stream.isatty())
+def _rendering(format: Format, stream: TextIO) -> Processor:  # noqa: A002 - the key's name
+    for_people = format == "console" or (format == "auto" and stream.isatty())
+    return _console(stream) if for_people else _json
 
 
-def _logger(level: Level, stream: TextIO, *, console: bool) -> FilteringBoundLogger:
+def _logger(level: Level, output: object, render: Processor) -> FilteringBoundLogger:
     processors: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         _tidy,
-        _console(stream) if console else _json,
+        render,
     ]
     bound: FilteringBoundLogger = structlog.wrap_logger(
-        _Output(stream),
+        output,
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         cache_logger_on_first_use=True,
