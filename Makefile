@@ -21,7 +21,7 @@ run: $(VENV)/.runtime ## run the daemon with ./config.yaml or the environment (A
 	@$(BIN)/python -m monitor $(ARGS) run
 
 test: $(VENV)/.dev ## run all tests, on SQLite and a real PostgreSQL, with coverage (ARGS="-k name")
-	@$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(if $(ARGS),,--cov-fail-under=90) $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(if $(ARGS),,--cov-fail-under=90) $(ARGS)
 
 e2e: $(VENV)/.dev ## play a wave and a revoked key through two daemons, PostgreSQL, Prometheus and Alertmanager in two minutes
 	@$(BIN)/python -m pytest -m tools tests/e2e $(ARGS)

@@ -4,6 +4,8 @@ import json
 import signal
 import subprocess
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -16,7 +18,6 @@ from tests.e2e.processes import port_of, process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.tools, pytest.mark.timeout(900)]
 TAG: Final = "localhost/junction-monitor"
@@ -25,13 +26,15 @@ MIB: Final = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
+def images() -> Iterator[Images]:
     """Build the image once for all tests here."""
-    made = Images(tmp_path_factory.mktemp("images"))
-    made.bootstrap()
-    made.make(TAG, REVISION)
-    yield made
-    done(*made.podman, "rm", "--all", "--force", "--time=0")
+    # Podman takes no longer a path than 50 characters.
+    with TemporaryDirectory(prefix="images-", ignore_cleanup_errors=True) as place:
+        made = Images(Path(place))
+        made.bootstrap()
+        made.make(TAG, REVISION)
+        yield made
+        done(*made.podman, "rm", "--all", "--force", "--time=0")
 
 
 @pytest.fixture(scope="module")
