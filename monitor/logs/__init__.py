@@ -40,6 +40,8 @@ _KEY: Final = re.compile(r"\b[ps]k_(?:us|eu)_[A-Za-z0-9_-]+")
 _URL_PASSWORD: Final = re.compile(r"(://[^\s:/@]*:)[^\s@]*@")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
+STANDARD_OUTPUT: Final = 1
+"""The file descriptor."""
 READ_WITHIN: Final = 5.0
 """Seconds that an alert line waits for whoever reads the log."""
 
@@ -74,8 +76,7 @@ def _daemons_logger(level: Level, format: Format) -> FilteringBoundLogger:  # no
 @cache
 def _standard_output() -> Outlet:
     """Return the one outlet to standard output, so that lines of alerts and others never mix."""
-    sys.stdout.flush()
-    return Outlet(sys.stdout.fileno())
+    return Outlet(STANDARD_OUTPUT)
 
 
 def stderr(level: Level) -> FilteringBoundLogger:

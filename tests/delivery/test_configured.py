@@ -52,7 +52,7 @@ async def configured(tmp_path: Path, pager: Receiver, am: Receiver) -> AsyncIter
     await store.aclose()
 
 
-async def test_every_sink_is_told_as_configured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_sink_is_told_as_configured(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The log plainly, the webhook with hashed users, the Alertmanager with its token."""
     async with receiving() as pager, receiving() as am, configured(tmp_path, pager, am) as (teller, sinks):
         await teller.tell(1, sinks=["log", "pager", "am"])
@@ -64,7 +64,7 @@ async def test_every_sink_is_told_as_configured(tmp_path: Path, capsys: pytest.C
         await running
         assert not any((await teller.store.outbox.undelivered()).values())
     user = "00000000-0000-0000-0000-000000000001"
-    assert f'"user_id": "{user}"' in capsys.readouterr().out
+    assert f'"user_id": "{user}"' in capfd.readouterr().out
     told = pager.accepted[0].data["data"]
     assert len(told["user_id"]) == 64
     assert told["runbook_url"] == "https://runbooks.example.com/token_refresh_failed.md"

@@ -86,11 +86,13 @@ def test_a_line_that_waits_for_another_writer_gives_up_too(pipe: Pipe) -> None:
     """One thread may wait for ever for the reader; the other is not drawn into it."""
     fill(pipe[1])
     out = Outlet(pipe[1])
-    threading.Thread(target=out.write, args=("waits",), daemon=True).start()
+    waiting = threading.Thread(target=out.write, args=("waits",), daemon=True)
+    waiting.start()
     time.sleep(0.05)
     with pytest.raises(TimeoutError):
         out.write("does not", within=0.1)
     os.read(pipe[0], 1 << 20)
+    waiting.join(5)
 
 
 def test_what_is_too_much_is_dropped_and_counted(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +111,7 @@ def test_what_is_too_much_is_dropped_and_counted(pipe: Pipe, monkeypatch: pytest
     read = os.read(pipe[0], 1 << 20).decode().splitlines()
     assert read[0] == "line 0"
     assert len(read) + sum(lost) == 100
+    assert background._lines.unfinished_tasks == 0
 
 
 def test_a_log_whose_reader_is_gone_disturbs_nobody(pipe: Pipe) -> None:
@@ -129,3 +132,4 @@ def test_the_end_waits_for_last_words_but_not_for_ever(pipe: Pipe) -> None:
     background.finish()
     assert 0.9 < time.monotonic() - began < 3
     os.read(pipe[0], 1 << 20)
+    background.finish()

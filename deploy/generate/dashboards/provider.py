@@ -47,7 +47,7 @@ def _now() -> tuple[Panel, ...]:
             "Healed in a day",
             "short",
             "Connections that came from error back to connected in the last 24 hours.",
-            f"sum(max by ({BY}, provider) (increase(junction_connection_transitions_total{{{HEALED}}}[1d])))",
+            f"round(sum(max by ({BY}, provider) (increase(junction_connection_transitions_total{{{HEALED}}}[1d]))))",
             limits=steps(base=GREEN),
         ),
         shared.incidents_open(AT),
