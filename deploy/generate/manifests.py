@@ -21,7 +21,7 @@ HELMS_OWN: Final = re.compile(r"^ +(helm\.sh/[a-z-]+|app\.kubernetes\.io/managed
 EMPTY: Final = re.compile(r"^ +annotations:\n(?= {0,2}\S)", re.MULTILINE)
 HEADS: Final = {
     "sqlite": """\
-# One pod with a volume, for a cohort of up to some ten thousand users. The key comes first:
+# One pod on SQLite, with a volume. The key comes first:
 #
 #   kubectl create secret generic junction-monitor --from-literal=api-key.default=pk_us_…
 #   kubectl apply --filename sqlite.yaml

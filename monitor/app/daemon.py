@@ -87,8 +87,8 @@ class Daemon:
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self._stop.set)
         async with AsyncExitStack() as stack:
-            stack.enter_context(occupied(self._config.database.address()))
-            store = open_store(self._config.database.address())
+            stack.enter_context(occupied(self._config.database.address))
+            store = open_store(self._config.database.address)
             stack.push_async_callback(store.aclose)
             parts = Parts(self._config, store, self._metrics, self._log, self._wake_evaluation)
             stack.push_async_callback(parts.aclose)
@@ -117,7 +117,7 @@ class Daemon:
             try:
                 await prepare(self._config)
             except StoreUnavailable as error:
-                if self._config.database.address().startswith("sqlite"):
+                if self._config.database.address.startswith("sqlite"):
                     raise
                 parts.availability.lost("start", error)
                 await self._stop_within(DATABASE_RETRY)
@@ -207,7 +207,7 @@ class Daemon:
         return {
             "version": __version__,
             "targets": sorted(self._config.require_targets()),
-            "database": self._config.database.address().split(":", 1)[0],
+            "database": self._config.database.address.split(":", 1)[0],
             "interval_seconds": poll.interval.total_seconds(),
             "concurrency": poll.concurrency,
             "http_port": port,

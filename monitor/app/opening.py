@@ -38,7 +38,7 @@ async def prepare(config: Config) -> None:
         SchemaMismatch: the schema is not at head, and it is not ours to change it.
         StoreUnavailable: the database does not answer.
     """
-    schema = Schema(config.database.address())
+    schema = Schema(config.database.address)
     await asyncio.to_thread(schema.upgrade if config.database.migrates else schema.require_head)
 
 
@@ -46,7 +46,7 @@ async def prepare(config: Config) -> None:
 async def opened(config: Config) -> AsyncIterator[Store]:
     """Open the store, its schema at head; see :func:`prepare` for what is raised."""
     await prepare(config)
-    store = open_store(config.database.address())
+    store = open_store(config.database.address)
     try:
         yield store
     finally:

@@ -56,4 +56,4 @@ def _schema(ctx: typer.Context) -> "Schema":
 
     from monitor.store import Schema  # noqa: PLC0415 - keeps the program's start quick
 
-    return Schema(config.database.address())
+    return Schema(config.database.address)

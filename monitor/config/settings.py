@@ -1,6 +1,7 @@
 """The settings: every key, its unit, its limits and its default."""
 
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import (
@@ -167,7 +168,7 @@ class Database(Section):
     @property
     def migrates(self) -> bool:
         """Whether the schema is brought up to date at start."""
-        return is_sqlite(self.address()) if self.auto_migrate is None else self.auto_migrate
+        return is_sqlite(self.address) if self.auto_migrate is None else self.auto_migrate
 
     @field_validator("url_file")
     @classmethod
@@ -176,8 +177,9 @@ class Database(Section):
             raise expected("at most one of url and url_file", got="both", of_section=True)
         return file
 
+    @cached_property
     def address(self) -> str:
-        """Return the address of the database, wherever it was given."""
+        """The address of the database, wherever it was given; of a file, what it held when it was first asked for."""
         return self.url if self.url_file is None else database_address(self.url_file.reveal())
 
 

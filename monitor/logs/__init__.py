@@ -13,7 +13,7 @@ import json
 import logging
 import re
 import sys
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 import structlog
@@ -23,7 +23,7 @@ from monitor.core.wording import clean
 from monitor.logs.outlet import Background, Outlet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
@@ -60,7 +60,7 @@ def configure(level: Level, format: Format, stream: TextIO | None = None) -> Fil
 
 
 def _of_stream(level: Level, format: Format, stream: TextIO) -> FilteringBoundLogger:  # noqa: A002
-    return _logger(level, _Output(stream), _rendering(format, stream))
+    return _logger(level, partial(_into, stream), _rendering(format, stream))
 
 
 def _daemons_logger(level: Level, format: Format) -> FilteringBoundLogger:  # noqa: A002
@@ -69,7 +69,7 @@ def _daemons_logger(level: Level, format: Format) -> FilteringBoundLogger:  # no
 
     background = Background(_standard_output(), lost)
     atexit.register(background.finish)
-    logger = _logger(level, _Behind(background), _rendering(format, sys.stdout))
+    logger = _logger(level, background.write, _rendering(format, sys.stdout))
     return logger
 
 
@@ -82,7 +82,7 @@ def _standard_output() -> Outlet:
 def stderr(level: Level) -> FilteringBoundLogger:
     """Return a logger for commands: what goes wrong is told to the person at standard error."""
     told = level if level == "error" else "warning"
-    return _logger(told, _Output(sys.stderr), _console(sys.stderr) if sys.stderr.isatty() else _json)
+    return _logger(told, partial(_into, sys.stderr), _console(sys.stderr) if sys.stderr.isatty() else _json)
 
 
 class AlertLog:
@@ -95,9 +95,9 @@ class AlertLog:
         telling: Telling,
         stream: TextIO | None = None,
     ) -> None:
-        output = _Awaited(_standard_output()) if stream is None else _Output(stream)
+        put = partial(_into, stream) if stream else partial(_standard_output().write, within=READ_WITHIN)
         # Its own logger: whoever asks for less noise still gets every alert.
-        self._log = _logger("debug", output, _rendering(format, stream or sys.stdout))
+        self._log = _logger("debug", put, _rendering(format, stream or sys.stdout))
         self._telling = telling
 
     def write(self, event: str, payload: Mapping[str, Any]) -> None:
@@ -111,16 +111,15 @@ class AlertLog:
 
 
 class _Output:
-    """Writes finished lines to a stream."""
+    """Hands finished lines on."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, put: Callable[[str], None]) -> None:
+        self._put = put
 
     def msg(self, line: str, *, must_be_written: bool = False) -> None:
-        """Write a line and flush it; only where it must be written, a failure is raised."""
+        """Hand a line on; only where it must be written, a failure is raised."""
         try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            self._put(line)
         except (OSError, ValueError) as error:
             if must_be_written:
                 raise OSError("the alert log cannot be written") from error
@@ -128,35 +127,9 @@ class _Output:
     debug = info = warning = error = critical = msg
 
 
-class _Behind:
-    """Hands finished lines to the background."""
-
-    def __init__(self, background: Background) -> None:
-        self._background = background
-
-    def msg(self, line: str, *, must_be_written: bool = False) -> None:
-        """Take a line that need not be written."""
-        del must_be_written
-        self._background.write(line)
-
-    debug = info = warning = error = critical = msg
-
-
-class _Awaited:
-    """Writes finished lines, and waits for a reader no longer than a delivery may take."""
-
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
-
-    def msg(self, line: str, *, must_be_written: bool = False) -> None:
-        """Write a line that must be written."""
-        del must_be_written
-        try:
-            self._outlet.write(line, within=READ_WITHIN)
-        except OSError as error:
-            raise OSError("the alert log cannot be written") from error
-
-    debug = info = warning = error = critical = msg
+def _into(stream: TextIO, line: str) -> None:
+    stream.write(line + "\n")
+    stream.flush()
 
 
 class _Bridge(logging.Handler):
@@ -180,7 +153,7 @@ def _rendering(format: Format, stream: TextIO) -> Processor:  # noqa: A002 - the
     return _console(stream) if for_people else _json
 
 
-def _logger(level: Level, output: object, render: Processor) -> FilteringBoundLogger:
+def _logger(level: Level, put: Callable[[str], None], render: Processor) -> FilteringBoundLogger:
     processors: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -189,7 +162,7 @@ def _logger(level: Level, output: object, render: Processor) -> FilteringBoundLo
         render,
     ]
     bound: FilteringBoundLogger = structlog.wrap_logger(
-        output,
+        _Output(put),
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         cache_logger_on_first_use=True,

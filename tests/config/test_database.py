@@ -64,7 +64,9 @@ def test_an_address_in_a_file_stays_out_of_what_is_shown(tmp_path: Path) -> None
     file = tmp_path / "database-url"
     file.write_text("postgres://monitor:correct-horse@db/monitor\n", encoding="utf-8")
     config = load(None, {"MONITOR_DATABASE__URL_FILE": str(file)})
-    assert config.database.address() == "postgresql://monitor:correct-horse@db/monitor"
+    assert config.database.address == "postgresql://monitor:correct-horse@db/monitor"
     assert not config.database.migrates
+    file.write_text("postgresql://elsewhere/monitor\n", encoding="utf-8")
+    assert "@db/" in config.database.address
     assert f"url_file: {file}" in show(config)
     assert "correct-horse" not in show(config) + repr(config)

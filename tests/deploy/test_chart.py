@@ -101,7 +101,7 @@ def test_the_monitor_takes_its_configuration(case: Path, tmp_path: Path) -> None
     whole = values(case)
     assert loaded.targets.keys() == whole.get("config", {}).get("targets", {"default": None}).keys()
     kind = whole.get("database", {}).get("type", "sqlite")
-    assert loaded.database.address().startswith(kind)
+    assert loaded.database.address.startswith(kind)
     grace = one("Deployment", rendered(case))["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
     assert grace >= loaded.poll.timeout.total_seconds() + 12
 

@@ -45,7 +45,7 @@ def test_everything_that_is_mounted_is_there() -> None:
 def test_the_daemons_settings_are_taken(name: str) -> None:
     """As the monitor reads them; both ask one database, each on a port of its own."""
     config = load(None, {key: str(value) for key, value in services()[name]["environment"].items()})
-    assert config.database.address() == "postgresql://monitor@postgres/monitor"
+    assert config.database.address == "postgresql://monitor@postgres/monitor"
     assert config.targets["demo"].discover
     assert config.http.port == (9465 if name == "monitor-b" else 9464)
 

@@ -11,7 +11,7 @@ import pytest
 from deploy.generate import files
 from tests.deploy.boards import GRAFANA, NAMES, Panel, asked, board, every
 from tests.deploy.scene import Scene, played
-from tests.test_readme import exported
+from tests.test_readme import README, exported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,12 +101,15 @@ def test_every_expression_yields_data(panel: Panel, scene: Scene) -> None:
 @pytest.mark.timeout(240)
 @each_sql
 def test_every_query_of_users_yields_rows(panel: Panel, scene: Scene) -> None:
-    """Of a user that has a past, on the PostgreSQL that the daemons write."""
+    """Of a user that has a past, on the PostgreSQL that the daemons write, with what the README grants and no more."""
     with psycopg.connect(scene.database) as connection:
         user = user_with_a_past(connection)
+        (granted,) = re.findall(r"^GRANT SELECT ON .*;$", README, re.MULTILINE)
+        connection.execute(f"CREATE ROLE grafana; {granted} SET ROLE grafana")
         for sql in panel.queries.values():
             rows = connection.execute(told(sql, user)).fetchall()
             assert rows, sql
+        connection.rollback()
 
 
 @pytest.mark.tools

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.builder import Builder
@@ -10,6 +10,11 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from deploy.generate.dashboards.panels import PROMETHEUS, RED
 from deploy.generate.dashboards.queries import JOB, SCOPE, WHERE, top
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from deploy.generate.dashboards.panels import Panel
 
 TAG: Final = "junction"
 
@@ -27,6 +32,15 @@ def scoped(board: dashboard.Dashboard) -> dashboard.Dashboard:
     board = board.with_variable(source("prometheus", "Prometheus", "prometheus"))
     board = board.with_variable(choice("namespace", "Namespace", f"label_values(junction_users{{{JOB}}}, namespace)"))
     return board.with_variable(choice("target", "Target", f"label_values(junction_users{{{WHERE}}}, target)"))
+
+
+def filled(board: dashboard.Dashboard, rows: Mapping[str, Iterable[Panel]]) -> dashboard.Dashboard:
+    """Put panels under the titles of their rows, from top left to bottom right."""
+    for title, panels in rows.items():
+        board = board.with_row(dashboard.Row(title))
+        for each in panels:
+            board = board.with_panel(each)
+    return board
 
 
 def choice(

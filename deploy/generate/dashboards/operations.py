@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grafana_foundation_sdk.builders.dashboard import Row
-
 from deploy.generate.dashboards import shared
-from deploy.generate.dashboards.frame import scoped, started
+from deploy.generate.dashboards.frame import filled, scoped, started
 from deploy.generate.dashboards.panels import BLUE, GREEN, ORANGE, RED, YELLOW, Panel, lines, number, rows, steps
-from deploy.generate.dashboards.queries import WHERE, active, errors, quantile, rate, top
+from deploy.generate.dashboards.queries import SCOPE, WHERE, active, errors, quantile, rate, top
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders.dashboard import Dashboard
@@ -25,17 +23,16 @@ RECENT = "15m"
 def board() -> Dashboard:
     """Return the dashboard."""
     made = scoped(started("junction-operations", "Junction / Operations", "The monitor itself, for who runs it."))
-    for title, panels in (
-        ("Now", _now()),
-        ("Polling", _polling()),
-        ("Rate budget", _budget()),
-        ("Database and delivery", _database()),
-        ("Process", _process()),
-    ):
-        made = made.with_row(Row(title))
-        for each in panels:
-            made = made.with_panel(each)
-    return made
+    return filled(
+        made,
+        {
+            "Now": _now(),
+            "Polling": _polling(),
+            "Rate budget": _budget(),
+            "Database and delivery": _database(),
+            "Process": _process(),
+        },
+    )
 
 
 def _now() -> tuple[Panel, ...]:
@@ -157,7 +154,7 @@ def _budget() -> tuple[Panel, ...]:
             "Share of the rate that holds",
             "percentunit",
             "1 unless Junction throttles; halved at each 429 or 503, and then rising again.",
-            {"{{target}}": f'min by (target) (junction_monitor_throttle_factor{{{WHERE}, target=~"$target"}})'},
+            {"{{target}}": f"min by (target) (junction_monitor_throttle_factor{{{SCOPE}}})"},
         ),
         lines(
             "Errors: ours beside Junction's total",
@@ -172,7 +169,7 @@ def _budget() -> tuple[Panel, ...]:
             "Rows that could not be read",
             "short",
             "Malformed rows in answers, in each step of the graph: the vendor's format may have changed.",
-            {"{{target}}": _grown("junction_monitor_malformed_rows_total", "target", f'{WHERE}, target=~"$target"')},
+            {"{{target}}": _grown("junction_monitor_malformed_rows_total", "target", SCOPE)},
             bars=True,
         ),
     )

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grafana_foundation_sdk.builders.dashboard import Row
-
 from deploy.generate.dashboards import shared
-from deploy.generate.dashboards.frame import Incidents, scoped, started
+from deploy.generate.dashboards.frame import Incidents, filled, scoped, started
 from deploy.generate.dashboards.panels import BLUE, ORANGE, RED, YELLOW, Panel, bars, lines, number, steps
 from deploy.generate.dashboards.queries import active, connections, errors, grown, quantile
 
@@ -20,13 +18,7 @@ CHANGED = grown("junction_connection_transitions_total", "provider, kind, error_
 def board() -> Dashboard:
     """Return the dashboard."""
     made = started("junction-overview", "Junction / Overview", "Health of the connections that users have made.")
-    made = scoped(made).annotation(Incidents()).with_row(Row("Now"))
-    for each in _now():
-        made = made.with_panel(each)
-    made = made.with_row(Row("Over time"))
-    for each in _past():
-        made = made.with_panel(each)
-    return made
+    return filled(scoped(made).annotation(Incidents()), {"Now": _now(), "Over time": _past()})
 
 
 def _now() -> tuple[Panel, ...]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grafana_foundation_sdk.builders.dashboard import Row
-
 from deploy.generate.dashboards import shared
-from deploy.generate.dashboards.frame import Incidents, choice, scoped, started
+from deploy.generate.dashboards.frame import Incidents, choice, filled, scoped, started
 from deploy.generate.dashboards.panels import BLUE, GREEN, ORANGE, RED, Panel, lines, number, steps
 from deploy.generate.dashboards.queries import BY, SCOPE, WHERE, connections, errors, grown
 
@@ -23,13 +21,8 @@ def board() -> Dashboard:
     made = started("junction-provider", "Junction / Provider", "One provider: its connections, errors and their past.")
     made = scoped(made).annotation(Incidents(AT))
     values = f"label_values(junction_connections{{{WHERE}}}, provider)"
-    made = made.with_variable(choice("provider", "Provider", values)).with_row(Row("Now"))
-    for each in _now():
-        made = made.with_panel(each)
-    made = made.with_row(Row("Over time"))
-    for each in _past():
-        made = made.with_panel(each)
-    return made
+    made = made.with_variable(choice("provider", "Provider", values))
+    return filled(made, {"Now": _now(), "Over time": _past()})
 
 
 def _now() -> tuple[Panel, ...]:
@@ -76,7 +69,7 @@ def _past() -> tuple[Panel, ...]:
         lines(
             "Into error and out of it",
             "short",
-            "Transitions in each step of the graph: broken, healed, and gone while broken.",
+            "Transitions in each step of the graph: broken, broken in another way, healed, linked anew.",
             {
                 "{{kind}}": f"sum by (kind) ({_of_kinds('errored|error_changed|recovered|reconnected')}) > 0",
             },
