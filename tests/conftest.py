@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,3 +30,22 @@ def postgres_url(postgres_server: postgres.Server) -> Iterator[str]:
 def sqlite_url(tmp_path: Path) -> str:
     """Give the URL of a SQLite file that does not exist yet."""
     return f"sqlite:///{tmp_path / 'monitor.db'}"
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a fresh self-signed certificate for ``localhost``, its key in the same file; alone it ends in ``.crt``."""
+    return self_signed(tmp_path_factory.mktemp("tls") / "localhost.pem")
+
+
+def self_signed(path: Path) -> Path:
+    """Write a certificate for ``localhost`` and its key to ``path``, and the certificate alone beside it."""
+    command = [
+        *["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
+        *["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        *["-keyout", str(path), "-out", str(path.with_suffix(".crt"))],
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    with path.open("ab") as both:
+        both.write(path.with_suffix(".crt").read_bytes())
+    return path

@@ -3,6 +3,6 @@
 from deploy.generate import files
 
 if __name__ == "__main__":
-    for path, text in files.generated().items():
+    for path, text in files.generated():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -14,16 +14,16 @@ from deploy.generate import manifests, values
 from deploy.generate.dashboards import BOARDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 DEPLOY: Final = Path(__file__).parents[1]
 CHART: Final = DEPLOY / "helm"
 RECEIVER: Final = re.compile(r"(- url: )https://([a-z-]+)\.example\.com/[a-z]+")
 
 
-def generated() -> Mapping[Path, str]:
-    """Return the text of every generated file by its path."""
-    return dict(chain(schema(), boards(), routes(), plain()))
+def generated() -> Iterator[tuple[Path, str]]:
+    """Yield every generated file and its text; one may be made of those before it, as they were written."""
+    return chain(schema(), boards(), routes(), plain())
 
 
 def schema() -> Iterator[tuple[Path, str]]:

@@ -6,8 +6,6 @@ from typing import Any, Final
 
 from monitor.config import schema as settings
 
-SECRET: Final = {"api_key", "secret", "bearer_token", "hash_key"}
-"""Settings that hold a secret in place: a ConfigMap is no place for them."""
 TEXT: Final = {"type": "string", "minLength": 1}
 COUNT: Final = {"type": "integer", "minimum": 1}
 WORDS: Final = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -44,7 +42,8 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_secrets(definition: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: each for name, each in definition.get("properties", {}).items() if name not in SECRET}
+    # A ConfigMap is no place for them.
+    kept = {name: each for name, each in definition.get("properties", {}).items() if "writeOnly" not in str(each)}
     return definition | ({"properties": kept} if kept else {})
 
 
@@ -63,7 +62,7 @@ CHART_VALUES: Final[dict[str, Any]] = {
     ),
     "persistence": _closed({"size": TEXT, "storageClass": _or_null(TEXT), "existingClaim": _or_null(TEXT)}),
     "runbookBaseUrl": _or_null({"type": "string", "pattern": "^https?://[^?#]+$"}),
-    "podMonitor": _closed({"enabled": WHERE_KNOWN, "labels": WORDS, "interval": TEXT}),
+    "podMonitor": _closed({"enabled": WHERE_KNOWN, "labels": WORDS, "interval": TEXT, "endpoint": ANY}),
     "prometheusRule": _closed({"enabled": WHERE_KNOWN, "labels": WORDS}),
     "dashboards": _closed({"enabled": SWITCH, "labels": WORDS, "annotations": WORDS}),
     "autoscaling": _closed({"enabled": SWITCH, "minReplicas": COUNT, "maxReplicas": COUNT, "overdueUsers": COUNT}),

@@ -21,7 +21,7 @@ from monitor.exporter import Exporter
 from monitor.metrics import ProgrammeMetrics
 from monitor.notifier import Notifier
 from monitor.scheduler import EVALUATE_TICK, NOTIFY_TICK, POLL_TICK, SIZE_UP_EVERY, TURN_TICK, Scheduler
-from monitor.server import Server
+from monitor.server import Access, Certificate, Server
 from monitor.store import occupied, open_store
 
 if TYPE_CHECKING:
@@ -186,13 +186,22 @@ class Daemon:
             clock=clock,
             sinks=self._config.alerts.sink_names,
         )
+        http = self._config.http
         return Server(
-            host=self._config.http.host,
-            port=self._config.http.port,
+            host=http.host,
+            port=http.port,
             exporter=exporter,
             ping=store.views.ping,
             failing=self._what_fails,
+            access=Access(bearer=http.bearer, basic=http.basic),
+            certificate=self._certificate(),
         )
+
+    def _certificate(self) -> Certificate | None:
+        http = self._config.http
+        if http.tls_cert_file is None or http.tls_key_file is None:
+            return None
+        return Certificate(Path(http.tls_cert_file), Path(http.tls_key_file))
 
     def _what_fails(self) -> list[str]:
         # Nothing ticks before the database answers; a restart would not bring it back.

@@ -19,7 +19,6 @@ from monitor.config.address import (
     DEFAULT_DATABASE,
     DatabaseAddress,
     DatabaseFile,
-    Host,
     WebAddress,
     database_address,
     is_sqlite,
@@ -28,6 +27,7 @@ from monitor.config.duration import Duration, Interval, Timeout
 from monitor.config.expectation import expected
 from monitor.config.secret import Key, KeyFile, SecretFile
 from monitor.config.section import STRICT, Section
+from monitor.config.serving import Http
 from monitor.config.sink import LOG, Sink, SinkName
 from monitor.config.target import Target
 from monitor.errors import ConfigurationError
@@ -225,16 +225,6 @@ class Privacy(Section):
         secret = self.hash_key or self.hash_key_file
         assert secret is not None  # noqa: S101 - validation saw to it
         return secret.reveal()
-
-
-class Http(Section):
-    """Where metrics and health are served."""
-
-    host: Host = "127.0.0.1"
-    """The address to listen on; 0.0.0.0 is every one of this machine."""
-
-    port: Annotated[int, Field(ge=0, le=65535)] = 9464
-    """The TCP port to listen on; 0 takes a free one."""
 
 
 class Log(Section):

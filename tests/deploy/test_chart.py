@@ -27,6 +27,7 @@ KEYS: Final = {
     "database-url": "postgresql://monitor@db/monitor",
     "sink.pager": "whsec_cHV0LXlvdXItb3duLXNlY3JldC1oZXJlIQ",
     "hash-key": "0123456789abcdef",
+    "metrics-token": "t0ken",
 }
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda each: each.stem)
 
@@ -90,8 +91,10 @@ def test_plain_manifests_are_those_of_the_chart() -> None:
 
 @pytest.mark.tools
 @every_case
-def test_the_monitor_takes_its_configuration(case: Path, tmp_path: Path) -> None:
+def test_the_monitor_takes_its_configuration(case: Path, tmp_path: Path, certificate: Path) -> None:
     """With the secrets that the chart asks for, and no others."""
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / name).write_bytes(certificate.read_bytes())
     config = one("ConfigMap", [each for each in rendered(case) if "config.yaml" in each.get("data", {})])
     text = config["data"]["config.yaml"].replace("/run/secrets/junction-monitor", str(tmp_path))
     for name, key in KEYS.items():
@@ -131,6 +134,19 @@ def test_a_pod_keeps_to_the_restricted_standard(case: Path) -> None:
         assert each["resources"].keys() == {"requests", "limits"}
         assert each["terminationMessagePolicy"] == "FallbackToLogsOnError"
         assert not [name for name in (pair["name"] for pair in each["env"]) if "KEY" in name or "URL" in name]
+
+
+@pytest.mark.tools
+def test_probes_and_scrapes_follow_the_certificate() -> None:
+    """Kubelet and Prometheus speak TLS where the monitor does."""
+    for name, scheme in (("everything", "HTTPS"), ("postgresql", None)):
+        found = rendered(CHART / "ci" / f"{name}-values.yaml")
+        daemon = one("Deployment", found)["spec"]["template"]["spec"]["containers"][0]
+        for probe in ("startupProbe", "livenessProbe"):
+            assert daemon[probe]["httpGet"].get("scheme") == scheme
+    endpoint = one("PodMonitor", rendered(CHART / "ci" / "everything-values.yaml"))["spec"]["podMetricsEndpoints"][0]
+    assert endpoint["scheme"] == "https"
+    assert endpoint["authorization"]["credentials"]["key"] == "metrics-token"
 
 
 @pytest.mark.tools

@@ -50,7 +50,7 @@ def alertmanager(place: Path, receivers: str) -> Iterator[str]:
         "cluster.listen-address": "",
         "log.level": "error",
     }
-    with _running("prometheus-alertmanager", options, place, f"http://{url}/-/ready"):
+    with running("prometheus-alertmanager", options, place, f"http://{url}/-/ready"):
         yield f"http://{url}"
 
 
@@ -68,7 +68,7 @@ def prometheus(place: Path, daemons: Sequence[str], alertmanager_url: str) -> It
         "web.listen-address": url,
         "log.level": "error",
     }
-    with _running("prometheus", options, place, f"http://{url}/-/ready"):
+    with running("prometheus", options, place, f"http://{url}/-/ready"):
         yield f"http://{url}"
 
 
@@ -80,7 +80,8 @@ def value(url: str, expression: str) -> float | None:
 
 
 @contextmanager
-def _running(name: str, options: dict[str, Any], place: Path, ready: str) -> Iterator[None]:
+def running(name: str, options: dict[str, Any], place: Path, ready: str) -> Iterator[None]:
+    """Run a program until the block ends; it is up once ``ready`` answers."""
     program = shutil.which(name)
     assert program is not None, f"needs {name}"
     with (place / "log").open("w") as log:

@@ -9,57 +9,21 @@ import httpx
 import pytest
 
 from monitor.errors import REACH, MonitorError, StoreUnavailable
-from monitor.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-
-class Page:
-    """An exporter with one page."""
-
-    async def render(self, accept: str) -> tuple[bytes, str]:
-        """Return what was asked for."""
-        return f"# {accept}\n".encode(), "text/plain; version=0.0.4; charset=utf-8"
-
-
-class World:
-    """What the server is told of the process."""
-
-    def __init__(self) -> None:
-        self.failing: list[str] = []
-        self.error: Exception | None = None
-
-    async def ping(self) -> None:
-        """Answer, or fail as told."""
-        if self.error is not None:
-            raise self.error
-
-    def server(self, port: int = 0) -> Server:
-        """Return a server of this world."""
-        return Server(
-            host="127.0.0.1",
-            port=port,
-            exporter=Page(),  # type: ignore[arg-type]  # a page is all that is asked of it
-            ping=self.ping,
-            failing=lambda: self.failing,
-        )
-
-
-@pytest.fixture
-def world() -> World:
-    """Give a healthy world."""
-    return World()
+    from tests.server.world import World
 
 
 @pytest.fixture
 async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
     """Give a client of a running server."""
-    server = world.server()
-    await server.start()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as http:
+    async with (
+        world.serving() as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
+    ):
         yield http
-    await server.stop()
 
 
 async def test_metrics_are_rendered_as_asked(client: httpx.AsyncClient) -> None:
@@ -116,14 +80,3 @@ async def test_a_slow_client_does_not_hold_up_the_end(world: World) -> None:
     async with asyncio.timeout(6):
         await server.stop()
     writer.close()
-
-
-async def test_an_endless_header_is_refused(world: World) -> None:
-    """Requests are bounded."""
-    server = world.server()
-    await server.start()
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"GET /metrics HTTP/1.1\r\nx: " + b"a" * 200_000)
-    assert b" 400 " in (await reader.read(100))
-    writer.close()
-    await server.stop()

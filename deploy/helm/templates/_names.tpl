@@ -47,6 +47,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- ((.Values.config.http | default dict).port | default 9464) | int -}}
 {{- end -}}
 
+{{- /* Whether it serves under a certificate; empty for no. */ -}}
+{{- define "monitor.tls" -}}
+{{- (.Values.config.http | default dict).tls_cert_file | default "" -}}
+{{- end -}}
+
 {{- define "monitor.secrets" -}}
 /run/secrets/junction-monitor
 {{- end -}}

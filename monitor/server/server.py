@@ -10,6 +10,8 @@ import uvicorn
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from monitor.errors import REACH, MonitorError, StoreError, StoreUnavailable
+from monitor.server.access import Access
+from monitor.server.protocol import CONNECTIONS, ClientConnection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,11 +19,11 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from monitor.exporter import Exporter
+    from monitor.server.certificate import Certificate
 
 PING_WITHIN: Final = 2.0
 """Seconds that the database has to show that it is ready."""
 STOP_WITHIN: Final = 2
-CONNECTIONS: Final = 64
 HEADER_BYTES: Final = 16_384
 
 
@@ -36,8 +38,22 @@ class Server:
         exporter: Exporter,
         ping: Callable[[], Awaitable[None]],
         failing: Callable[[], list[str]],
+        access: Access | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
+        """Keep the settings.
+
+        Args:
+            host: the address to listen on.
+            port: the port to listen on; 0 takes a free one.
+            exporter: what renders the metrics.
+            ping: asks the database; raises a StoreError where it will not do.
+            failing: names what of the process no longer lives.
+            access: who may read the metrics; None: everybody.
+            certificate: what is served under; None: in clear.
+        """
         self._host = host
+        self._access = access or Access()
         self._exporter = exporter
         self._ping = ping
         self._failing = failing
@@ -46,16 +62,17 @@ class Server:
             uvicorn.Config(
                 self._app,
                 interface="asgi3",
-                http="h11",  # the only one of uvicorn's that bounds a request's head
+                http=ClientConnection,
                 log_config=None,
+                log_level="error",  # whoever sends nonsense fills no log
                 access_log=False,
                 lifespan="off",
                 server_header=False,
-                limit_concurrency=CONNECTIONS,
+                limit_concurrency=2 * CONNECTIONS,  # counts requests whose client has gone, too
                 h11_max_incomplete_event_size=HEADER_BYTES,
-                timeout_keep_alive=5,
                 timeout_graceful_shutdown=STOP_WITHIN,
                 ws="none",
+                ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
             )
         )
         self.port = port
@@ -92,7 +109,9 @@ class Server:
         await response(scope, receive, send)
 
     async def _metrics(self, scope: Scope) -> Response:
-        accept = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"), "")
+        if not self._access.admits(_said(scope, b"authorization")):
+            return PlainTextResponse("unauthorized\n", 401, {"www-authenticate": self._access.challenge})
+        accept = b", ".join(_said(scope, b"accept")).decode("latin-1")
         body, content_type = await self._exporter.render(accept)
         return Response(body, headers={"content-type": content_type})
 
@@ -130,6 +149,10 @@ class _NoSignals:
 
     def __exit__(self, *_: object) -> None:
         return None
+
+
+def _said(scope: Scope, header: bytes) -> list[bytes]:
+    return [value for name, value in scope["headers"] if name == header]
 
 
 def _unready(reason: str) -> Response:
