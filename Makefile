@@ -9,7 +9,7 @@ REVISION ?= $(shell git rev-parse HEAD)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test e2e lint format bench bench-alerts image generate pictures lock clean
+.PHONY: help demo run test e2e chaos lint format bench bench-alerts image generate pictures lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(VENV)/.dev ## run all tests, on SQLite and a real PostgreSQL, with cover
 
 e2e: $(VENV)/.dev ## play a wave and a revoked key through two daemons, PostgreSQL, Prometheus and Alertmanager in two minutes
 	@$(BIN)/python -m pytest -m tools tests/e2e $(ARGS)
+
+chaos: $(VENV)/.dev ## the proofs under fire in their long form: every crash point, 500 kills, long lives (hours; ARGS="-k kill")
+	@CHAOS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m chaos $(ARGS)
 
 lint: $(VENV)/.dev ## style, types, layers, dependencies, the image's recipe
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from monitor.store import Schema
 from tests import postgres
 
 if TYPE_CHECKING:
@@ -49,3 +50,19 @@ def self_signed(path: Path) -> Path:
     with path.open("ab") as both:
         both.write(path.with_suffix(".crt").read_bytes())
     return path
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a SQLite file at the newest schema, to be copied."""
+    file = tmp_path_factory.mktemp("migrated") / "monitor.db"
+    Schema(f"sqlite:///{file}").upgrade()
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: postgres.Server) -> Iterator[str]:
+    """Give the URL of a database at the newest schema, to be copied; nobody may be connected to it then."""
+    with postgres_server.database() as url:
+        Schema(url).upgrade()
+        yield url

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -118,6 +119,16 @@ def _environment(database: str, port: int) -> dict[str, str]:
         "MONITOR_HTTP__PORT": "0",
         "MONITOR_LOG__FORMAT": "json",
     }
+
+
+def settle(stage: Stand, log: str = "daemon.log") -> None:
+    """Let the world stand still and one last daemon see it as it is; it must drain and exit 0."""
+    stage.control("freeze")
+    with stage.daemon(log) as daemon:
+        asyncio.run(verdict.last_round(stage.database))
+        await_all_told(stage.database)
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(20) == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from monitor.core.judge import Verdict
-    from monitor.ports import Polls
+    from monitor.ports import Polls, Store
 
 TARGET = "acme"
 
@@ -40,7 +40,7 @@ class Rig:
     """Everything a poller needs; ``polls`` may be wrapped to fail."""
 
     junction: FakeJunction = field(default_factory=FakeJunction)
-    store: MemoryStore = field(default_factory=MemoryStore)
+    store: Store = field(default_factory=MemoryStore)
     metrics: Recorded = field(default_factory=Recorded)
     logs: LogCapture = field(default_factory=LogCapture)
     concurrency: int = 4
@@ -49,6 +49,7 @@ class Rig:
     timeout: timedelta = timedelta(seconds=2)
     verdicts: list[Verdict] = field(default_factory=list)
     wrap: Callable[[Polls], Polls] = lambda polls: polls
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __post_init__(self) -> None:
         """Put the poller together."""
@@ -80,10 +81,6 @@ class Rig:
             clock=self.now,
             on_commit=self._keep,
         )
-
-    def now(self) -> datetime:
-        """Return the real time of day."""
-        return datetime.now(UTC)
 
     def _keep(self, verdicts: Sequence[Verdict]) -> None:
         self.verdicts.extend(verdicts)

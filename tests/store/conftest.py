@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from sqlalchemy.engine import make_url
 
-from monitor.store import Schema, open_store
+from monitor.store import open_store
 from monitor.store.memory import MemoryStore
 from tests.postgres import let_in
 from tests.store.contract_recount import agrees
@@ -28,27 +28,11 @@ MIGRATED: Final = {
 }
 
 
-@pytest.fixture(scope="session")
-def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a SQLite file at the newest schema, to be copied."""
-    file = tmp_path_factory.mktemp("migrated") / "monitor.db"
-    Schema(f"sqlite:///{file}").upgrade()
-    return file
-
-
 @pytest.fixture
 def migrated_sqlite_url(migrated_sqlite_file: Path, tmp_path: Path) -> str:
     """Give the URL of a SQLite file at the newest schema."""
     copy = shutil.copy(migrated_sqlite_file, tmp_path / "migrated.db")
     return f"sqlite:///{copy}"
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres_server: Server) -> Iterator[str]:
-    """Give the URL of a database at the newest schema, to be copied; nobody may be connected to it then."""
-    with postgres_server.database() as url:
-        Schema(url).upgrade()
-        yield url
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from monitor.store import open_store
+from tests.chaos.scale import scaled
 from tests.store.contract_machine import Twins
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
     from tests.postgres import Server
 
-pytestmark = pytest.mark.timeout(600)  # a failure is made as short as it can be before it is shown
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.timeout(scaled(600, 14_400)),
+]  # a failure is made as short as it can be before it is shown
 
 
 def lives(number: int, steps: int) -> settings:
@@ -39,7 +43,7 @@ def test_sqlite_lives_like_its_twin_in_memory(migrated_sqlite_file: Path, tmp_pa
             file = shutil.copy(migrated_sqlite_file, tmp_path / f"{next(numbers)}.db")
             super().__init__(lambda: open_store(f"sqlite:///{file}"))
 
-    run_state_machine_as_test(Life, settings=lives(12, 20))
+    run_state_machine_as_test(Life, settings=lives(scaled(12, 1000), scaled(20, 40)))
 
 
 def test_postgresql_lives_like_its_twin_in_memory(postgres_server: Server, postgres_template: str) -> None:
@@ -52,4 +56,4 @@ def test_postgresql_lives_like_its_twin_in_memory(postgres_server: Server, postg
                 url = databases.enter_context(postgres_server.database(template=postgres_template))
                 super().__init__(lambda: open_store(url))
 
-        run_state_machine_as_test(Life, settings=lives(5, 15))
+        run_state_machine_as_test(Life, settings=lives(scaled(5, 500), scaled(15, 40)))
