@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from sqlite3 import Error as DriverError
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -197,3 +198,18 @@ def _take_charge(engine: Engine) -> None:
     def begun(connection: Connection) -> None:
         immediate = connection.get_execution_options().get("immediate")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    ending: set[asyncio.Task[None]] = set()
+
+    @event.listens_for(engine, "invalidate")
+    def invalidated(connection: Any, _record: Any, _error: BaseException | None) -> None:
+        # A cancelled transaction ends with the close that follows, unless a cursor is alive: then its lock would stay
+        # for as long as that.
+        if engine.dialect.is_async:
+            ending.add(task := asyncio.get_running_loop().create_task(_rolled_back(connection.driver_connection)))
+            task.add_done_callback(ending.discard)
+
+
+async def _rolled_back(connection: Any) -> None:
+    with suppress(DriverError, ValueError):  # ValueError: it is closed already
+        await connection.rollback()

@@ -1,8 +1,10 @@
-"""Where the tasks of a loop wait."""
+"""Where the tasks of a loop wait, and what is cut off there."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -47,3 +49,32 @@ class Steps(Coroutine[Any, Any, Any]):
                 place = f"{frame.f_code.co_qualname}:{frame.f_lineno}"
             waiting = getattr(waiting, "cr_await", None)
         return place
+
+
+class Cut:
+    """Cancels what it runs where it waits for the ``at``-th time."""
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+        self._task: asyncio.Task[Any] | None = None
+
+    async def run(self, work: Coroutine[Any, Any, Any]) -> bool:
+        """Return whether it was cut off before it came to its end."""
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(partial(_counted, self))
+        try:
+            self._task = asyncio.create_task(work)
+            await asyncio.wait([self._task])
+        finally:
+            loop.set_task_factory(None)
+        return self._task.cancelled()
+
+    def reach(self, _: object) -> None:
+        """Count one wait."""
+        self._left -= 1
+        if self._left == 0 and self._task is not None:
+            self._task.cancel()
+
+
+def _counted(cut: Cut, loop: asyncio.AbstractEventLoop, work: Any, **context: Any) -> asyncio.Task[Any]:
+    return asyncio.Task(Steps(work, cut.reach), loop=loop, **context)

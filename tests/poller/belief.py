@@ -26,6 +26,8 @@ class Belief:
     kinds: Counter[str] = field(default_factory=Counter)
     presence: Presence = Presence.PRESENT
     missing_since: datetime | None = None
+    is_sure: bool = True
+    """Whether ``missing_since`` is known; not where the process died that may have written it."""
 
     def hears(self, answer: Answer, now: datetime, *, declares_gone: bool) -> None:
         """Take in one answer; ``declares_gone`` is what was made of a 404 that may do so."""
@@ -47,6 +49,7 @@ class Belief:
             self.rows, self.presence = {}, Presence.GONE
         else:
             self.missing_since = min(now, self.missing_since or now)
+            self.is_sure = True
 
     def _sees(self, rows: dict[str, str]) -> None:
         if self.presence is Presence.GONE:
@@ -54,7 +57,7 @@ class Belief:
         for provider in self.rows.keys() | rows.keys():
             kind = _kind(self.rows.get(provider), rows.get(provider))
             self.kinds.update([kind] if kind else [])
-        self.rows, self.presence, self.missing_since = rows, Presence.PRESENT, None
+        self.rows, self.presence, self.missing_since, self.is_sure = rows, Presence.PRESENT, None, True
 
 
 def _kind(before: str | None, after: str | None) -> str | None:

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hypothesis import strategies as st
@@ -22,7 +21,7 @@ from monitor.core.alerting import FIRES, AlertKind
 from monitor.core.model import Intent, Outcome, Presence
 from monitor.evaluator import Evaluator
 from monitor.ports import AlertFilter, Answer, Done, ListedUser, Polls, Store, TransitionFilter
-from tests.chaos.steps import Steps
+from tests.chaos.steps import Cut
 from tests.poller.belief import Belief
 from tests.poller.rig import TARGET, Rig
 from tests.poller.world import INVALID, MISSING, REJECTED, THROTTLED, FakeJunction, ok
@@ -258,9 +257,7 @@ class Pollers(RuleBasedStateMachine):
 
     async def _crash(self, steps: int) -> None:
         process, before = self._process(self._store), deepcopy(self._believes)
-        asyncio.get_running_loop().set_task_factory(partial(_counted, Countdown(steps)))
-        await asyncio.wait([asyncio.create_task(self._until_the_end(process))])
-        asyncio.get_running_loop().set_task_factory(None)
+        await Cut(steps).run(self._until_the_end(process))
         await process.die()
         await self._store.aclose()
         self._store = self._open()
@@ -286,10 +283,13 @@ class Pollers(RuleBasedStateMachine):
             gone = presence is Presence.GONE and belief.presence is not Presence.GONE
             assert not gone or (answer is MISSING and belief.may_go(self._now))
             if not gone and answer is MISSING and before is None:
-                assert not (belief.may_go(self._now) and process.rig.target.health.trusts_absence)
+                must_go = belief.is_sure and belief.may_go(self._now)
+                assert not (must_go and process.rig.target.health.trusts_absence)
             belief.hears(answer, self._now, declares_gone=gone)
-            if before is not None and (belief.kinds, belief.presence) != (found[user], presence):
-                self._believes[user] = before[user]
+            if before is not None:
+                belief.is_sure = answer is not MISSING
+                if (belief.kinds, belief.presence) != (found[user], presence):
+                    self._believes[user] = before[user]
 
     async def _check(self) -> None:
         found, rows = await self._found(), defaultdict[Any, dict[str, str]](dict)
@@ -341,23 +341,3 @@ class Pollers(RuleBasedStateMachine):
             return await step
 
         return self._runner.run(awaited())
-
-
-class Countdown:
-    """Ends the first task that was started under it after some steps of all that it started."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-        self.first: asyncio.Task[Any] | None = None
-
-    def reach(self, _: object) -> None:
-        """Take one step."""
-        self.left -= 1
-        if self.left == 0 and self.first is not None:
-            self.first.cancel()
-
-
-def _counted(countdown: Countdown, loop: asyncio.AbstractEventLoop, work: Any, **context: Any) -> asyncio.Task[Any]:
-    task = asyncio.Task(Steps(work, countdown.reach), loop=loop, **context)
-    countdown.first = countdown.first or task
-    return task

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
     from tests.postgres import Server
 
-pytestmark = [
-    pytest.mark.chaos,
-    pytest.mark.timeout(scaled(600, 14_400)),
-]  # a failure is made as short as it can be before it is shown
+# A failure is made as short as it can be before it is shown.
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(scaled(600, 14_400))]
 
 
 def lives(number: int, steps: int) -> settings:
