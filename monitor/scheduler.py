@@ -2,25 +2,30 @@
 
 Jobs only tick. What they start belongs to the application, which drains it: APScheduler's asyncio executor cancels
 running jobs at shutdown instead of waiting for them. ``misfire_grace_time`` is off, because a late tick is still a
-tick.
+tick. It also goes by the time of day: where that is set back by an hour, it would do nothing for an hour, so a step of
+the clock is looked for beside it, on the clock that nobody sets.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import datetime
 
 POLL_TICK: Final = 0.25
 EVALUATE_TICK: Final = 1.0
 NOTIFY_TICK: Final = 1.0
 TURN_TICK: Final = 2.0
-SIZE_UP_EVERY: Final = 60.0
+SIZE_UP_EVERY: Final = 15.0
+LOOK_AT_CLOCK_EVERY: Final = 1.0
+STEP: Final = 2.0
+"""Seconds by which the time of day must differ from what it should be, to have been set."""
 LIVE_WITHIN: Final = 30.0
 """Seconds after the last tick for which the scheduler counts as alive."""
 
@@ -71,6 +76,18 @@ class Scheduler:
         """Tick no more; a running job is cancelled, so stop it first where that matters."""
         if self._inner.running:
             self._inner.shutdown(wait=False)
+
+    async def watch_clock(self, stepped: Callable[[float], Awaitable[None]]) -> None:
+        """Go on where the time of day is set, for ever; ``stepped`` is told by how many seconds, and must not raise."""
+        expected = time.time() - time.monotonic()
+        while True:
+            await asyncio.sleep(LOOK_AT_CLOCK_EVERY)
+            found = time.time() - time.monotonic()
+            if abs(found - expected) >= STEP:
+                for each in self._inner.get_jobs():
+                    each.modify(next_run_time=datetime.now(UTC))
+                await stepped(found - expected)
+            expected = found
 
     @property
     def alive(self) -> bool:

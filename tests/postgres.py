@@ -41,7 +41,7 @@ wait "$server"
 """The pipe to its standard input closes when the tests end or are killed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Server:
     """A PostgreSQL server; ``admin_url`` names a database to create others from."""
 
@@ -78,8 +78,30 @@ def server(*, durable: bool = False) -> Iterator[Server]:
         yield own
 
 
+@dataclass(kw_only=True)
+class Cluster(Server):
+    """A server of our own, which can be crashed and started again with all it holds."""
+
+    binaries: Path
+    data: Path
+    port: int
+    settings: Sequence[str]
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        self._process = _start(self.binaries, self.data, self.port, self.settings)
+        _wait_until_it_answers(self.admin_url, self._process, self.data / "log")
+
+    def crash(self) -> None:
+        """End it at once; where it runs no more, do nothing."""
+        if self._process is not None:
+            _stop(self._process)
+            self._process = None
+
+
 @contextmanager
-def started(*, settings: Sequence[str] = CARELESS, programs: Path | None = None) -> Iterator[Server]:
+def started(*, settings: Sequence[str] = CARELESS, programs: Path | None = None) -> Iterator[Cluster]:
     """Start a server of our own with these ``name=value`` settings, and end it afterwards with all it holds.
 
     ``programs`` is the directory of another PostgreSQL's programs than that of the wheel.
@@ -93,11 +115,11 @@ def started(*, settings: Sequence[str] = CARELESS, programs: Path | None = None)
         hand_over(home, data)
         _initialise(binaries, data)
         port = free_port()
-        process = _start(binaries, data, port, settings)
-        after.callback(_stop, process)
         admin_url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        _wait_until_it_answers(admin_url, process, home / "data" / "log")
-        yield Server(admin_url=admin_url)
+        cluster = Cluster(admin_url=admin_url, binaries=binaries, data=data, port=port, settings=settings)
+        after.callback(cluster.crash)
+        cluster.start()
+        yield cluster
 
 
 def _binaries(home: Path) -> Path:

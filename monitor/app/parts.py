@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from monitor import events
 from monitor.app.opening import clock
 from monitor.app.policy import alert_policy
 from monitor.app.privacy import external_user_id, log_user_id
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from monitor.core.judge import Verdict
     from monitor.ports import Metrics, Store
 
+COMMITTED_WITHIN: Final = 10.0
+"""Seconds after its answer in which a poll is committed, or not at all."""
 PRUNE_PAUSE: Final = 0.02
 """Seconds between two batches, so that pruning does not crowd out polls."""
 
@@ -67,6 +71,8 @@ class Parts:
         self._config = config
         self._store = store
         self._log = log
+        self._misplaced_until: float | None = None
+        """On the monotonic clock; users may be due later than they should be, and till then become so."""
         self.availability = Availability(metrics, log)
         self.turns = Turns(store.upkeep, availability=self.availability, log=log, clock=clock)
         self.targets = {
@@ -128,13 +134,23 @@ class Parts:
             pause=partial(asyncio.sleep, PRUNE_PAUSE),
         )
 
+    async def clock_stepped(self, seconds: float) -> None:
+        """Note that the time of day was set; where that was back, nobody is due for that much longer."""
+        self._log.warning(events.CLOCK_STEPPED, seconds=round(seconds, 3))
+        # Polls in hand are still committed with due times of before.
+        self._misplaced_until = time.monotonic() + self._config.poll.timeout.total_seconds() + COMMITTED_WITHIN
+        await self.size_up()
+
     async def size_up(self) -> None:
         """Fit the interval of each target to its cohort, and bring forward who is due later than that."""
         try:
             counts = await self._store.views.counts()
             for name, target in self.targets.items():
-                if target.size_up(counts.get(Key(name, Count.USERS, "active"), 0)):
+                users = counts.get(Key(name, Count.USERS, "active"), 0)
+                if target.size_up(users) or self._misplaced_until is not None:
                     await self.bring_forward(target)
+            if self._misplaced_until is not None and time.monotonic() > self._misplaced_until:
+                self._misplaced_until = None
             self.availability.answered("size-up")
         except StoreUnavailable as error:
             self.availability.lost("size-up", error)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from tests.e2e.processes import Stand
 
 WORLD: Final = {"users": 40, "seed": 7, "changes": {"per_second": 12, "from": 1, "rest": 1}}
-POINTS: Final = {"statements": range(1, 261, scaled(9, 1)), "awaits": range(1, 521, scaled(18, 1))}
+POINTS: Final = {"statements": range(1, 261, scaled(9, 1)), "awaits": range(1, scaled(521, 801), scaled(18, 1))}
 LIFE_WITHIN: Final = 20.0
 COMMITS: Final = {"before COMMIT", "after COMMIT"}
 MUST_DIE_AT: Final = {
     "statements": ("INSERT INTO transitions", "INSERT INTO outbox", "INSERT INTO snapshots", "UPDATE users"),
-    "awaits": ("Poller._slot", "Poller._keep_committing", "Committer.commit", "Evaluator", "Courier"),
+    "awaits": ("Poller._slot", "HttpTransport", "SqlPolls.commit", "Batch._write_transitions", "SqlAlerts.settle"),
 }
 """Some of where the long form is sure to end a process."""
 
