@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LONGEST_WORD: Final = 200
 """Words become labels and index keys. A longer slug or status is unusable; any other longer word is left out."""
+MOST_ROWS: Final = 1000
+"""More are no user's connections: such an answer is malformed as a whole."""
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_WORD)]
@@ -49,10 +51,13 @@ class Row(msgspec.Struct):
     resource_availability: dict[Word, Availability] | None = None
 
 
+Rows = Annotated[list[Row], msgspec.Meta(max_length=MOST_ROWS)]
+
+
 class Providers(msgspec.Struct):
     """The whole answer where every row is good."""
 
-    providers: list[Row]
+    providers: Rows
 
 
 NOTHING: Final = msgspec.Raw(b"null")
@@ -80,7 +85,7 @@ class RawRow(msgspec.Struct):
 class RawProviders(msgspec.Struct):
     """The whole answer where any row may be bad."""
 
-    providers: list[msgspec.Raw]
+    providers: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MOST_ROWS)]
 
 
 _GOOD: Final = msgspec.json.Decoder(Providers)

@@ -11,18 +11,20 @@ from xxhash import xxh3_128_digest
 from monitor.core.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from monitor.core.judge import Claim
     from monitor.core.model import Snapshot
     from monitor.poller.target import Target
-    from monitor.ports import Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What one poll saw. ``snapshot`` is set only where the answer's bytes are not those of the last one."""
+    """What one poll saw. ``snapshot`` is set only where the answer's bytes are not those of the last one.
+
+    ``weight`` is how many bytes were read into it.
+    """
 
     target: Target
     claim: Claim
@@ -34,14 +36,25 @@ class Seen:
     digest: bytes | None = None
     snapshot: Snapshot | None = None
     detail: str | None = None
+    weight: int = 0
 
 
-async def fetch(target: Target, claim: Claim, clock: Callable[[], datetime]) -> Seen:
-    """Ask for one user and return what came of it; nothing that the network or the vendor does is raised."""
+async def fetch(
+    target: Target, claim: Claim, clock: Callable[[], datetime], room: Callable[[], Awaitable[None]]
+) -> Seen:
+    """Ask for one user and return what came of it; nothing that the network or the vendor does is raised.
+
+    Before an answer that says something new is read, ``room`` is awaited.
+    """
     started_at, begun = clock(), time.perf_counter()
     answer = await target.junction.connections(claim.user.user_id)
     took, ended_at = time.perf_counter() - begun, clock()
-    outcome, digest, snapshot = _read(target, claim, answer)
+    digest = None if answer.outcome else xxh3_128_digest(answer.body)  # tells answers apart, keeps no forger out
+    says_more = digest is not None and digest != claim.digest
+    if says_more:
+        await room()
+    snapshot = target.junction.read(answer.body) if says_more else None
+    outcome = answer.outcome or _outcome(snapshot, says_more=says_more)
     target.heard(claim, answer, outcome, started_at=started_at, now=ended_at)
     return Seen(
         target=target,
@@ -51,17 +64,14 @@ async def fetch(target: Target, claim: Claim, clock: Callable[[], datetime]) -> 
         ended_at=ended_at,
         took=took,
         code=answer.code,
-        digest=digest,
+        digest=None if outcome is Outcome.MALFORMED else digest,
         snapshot=snapshot,
         detail=answer.detail,
+        weight=len(answer.body) if snapshot else 0,
     )
 
 
-def _read(target: Target, claim: Claim, answer: Answer) -> tuple[Outcome, bytes | None, Snapshot | None]:
-    if answer.outcome is not None:
-        return answer.outcome, None, None
-    digest = xxh3_128_digest(answer.body)  # to tell an answer from the last one, not to keep a forger out
-    if digest == claim.digest:
-        return Outcome.UNCHANGED, digest, None
-    snapshot = target.junction.read(answer.body)
-    return (Outcome.MALFORMED, None, None) if snapshot is None else (Outcome.CHANGED, digest, snapshot)
+def _outcome(snapshot: Snapshot | None, *, says_more: bool) -> Outcome:
+    if not says_more:
+        return Outcome.UNCHANGED
+    return Outcome.MALFORMED if snapshot is None else Outcome.CHANGED

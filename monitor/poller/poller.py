@@ -2,7 +2,8 @@
 
 All three overlap: a slow answer holds up one slot, never a batch. What is in hand is bounded by the number of slots
 and by what was lately got through in a second, so memory does not grow with the cohort, and a claimed user does not
-wait longer than its lease.
+wait longer than its lease. What was read and not yet committed is bounded in bytes as well, so that it does not grow
+with what Junction sends either.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ COMMIT_EVERY: Final = 0.1
 LARGEST_BATCH: Final = 1000
 LARGEST_CLAIM: Final = 1000
 RETRY_COMMIT_AFTER: Final = 0.5
+HEAVY: Final = 2 << 20
+"""Bytes of answers that wait to be committed; while it is more, no other answer is read that says something new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,8 @@ class Poller:
         self._ready: asyncio.Queue[_Ready] = asyncio.Queue()
         self._seen: deque[Seen] = deque()
         self._in_hand = 0
+        self._weight = 0
+        self._lighter = asyncio.Event()
         self._per_second = 0.0
         self._hungry: dict[str, bool] = {}
         self._stopping = False
@@ -249,11 +254,20 @@ class Poller:
                 await self._give_back([ready, *self._lapsed()])
                 continue
             try:
-                self._seen.append(await fetch(ready.target, ready.claim, self._clock))
-                self._news.set()
+                self._see(await fetch(ready.target, ready.claim, self._clock, self._room_to_read))
             except Exception:  # noqa: BLE001 - the job's border: one crashed poll must not end the others
                 self._log.exception(events.POLL_CRASHED, target=ready.target.name)
                 self._settle(1)
+
+    async def _room_to_read(self) -> None:
+        while self._weight > HEAVY:
+            self._lighter.clear()
+            await self._lighter.wait()
+
+    def _see(self, seen: Seen) -> None:
+        self._weight += seen.weight
+        self._seen.append(seen)
+        self._news.set()
 
     # --- commit ---
 
@@ -292,4 +306,6 @@ class Poller:
         except Exception:  # noqa: BLE001 - the job's border: what could not be committed is polled again
             self._log.exception(events.POLL_CRASHED, polls=len(batch))
         finally:
+            self._weight -= sum(each.weight for each in batch)
+            self._lighter.set()
             self._settle(len(batch))

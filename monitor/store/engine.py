@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import asynccontextmanager, contextmanager, suppress
-from sqlite3 import Error as DriverError
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -39,6 +39,10 @@ UNHEARD_TIMEOUT_MS: Final = 10_000
 """After so long without a sign of life of the server a connection is given up."""
 TRANSIENT: Final = frozenset({"40001", "40P01", "25006", "57P01", "57P02", "57P03", "53300", "53100", "55P03"})
 """SQLSTATEs that pass: serialization, deadlock, read-only, shutting down, starting up, full, not available."""
+DAMAGED: Final = (
+    "the database file {file} is damaged or none of SQLite's ({reason}):"
+    " restore a backup, or move it away to begin anew"
+)
 FORBIDDEN: Final = "42501"
 """The SQLSTATE of a missing privilege."""
 PRAGMAS: Final = (
@@ -77,7 +81,7 @@ class Database:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        with translated():
+        with translated(self.url):
             async with self._engine.begin() as connection:
                 yield connection
 
@@ -89,12 +93,12 @@ class Database:
             StoreUnavailable: the database does not answer, and nothing was written.
         """
         if self._one_writer is None:
-            with translated():
+            with translated(self.url):
                 async with self._writer.begin() as connection:
                     yield connection
             return
         async with self._one_writer:
-            with translated():
+            with translated(self.url):
                 async with self._writer.begin() as connection:
                     yield connection
 
@@ -103,7 +107,7 @@ class Database:
         if self._one_writer is None:
             return
         async with self._one_writer:
-            with translated():
+            with translated(self.url):
                 async with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
                     await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -134,7 +138,7 @@ def sync_engine(url: str) -> Engine:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(url: URL) -> Iterator[None]:
     """Turn errors that pass into :class:`StoreUnavailable`, those of a wrong place into :class:`StoreError`."""
     # The text is one line of the driver's: no URL, no password, no statement.
     try:
@@ -144,6 +148,8 @@ def translated() -> Iterator[None]:
     except (OperationalError, InterfaceError) as error:
         raise StoreUnavailable(_first_line(error)) from error
     except DBAPIError as error:
+        if type(error.orig) is sqlite3.DatabaseError:
+            raise StoreError(DAMAGED.format(file=url.database, reason=_first_line(error))) from error
         if error.statement is None or type(error) is DatabaseError or _state_of(error) == FORBIDDEN:
             raise StoreError(_first_line(error)) from error
         passes = _state_of(error) in TRANSIENT and not isinstance(error, IntegrityError)
@@ -211,5 +217,5 @@ def _take_charge(engine: Engine) -> None:
 
 
 async def _rolled_back(connection: Any) -> None:
-    with suppress(DriverError, ValueError):  # ValueError: it is closed already
+    with suppress(sqlite3.Error, ValueError):  # ValueError: it is closed already
         await connection.rollback()

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 import monitor
 from monitor.errors import SchemaMismatch, UsageError
-from monitor.store.engine import sync_engine, translated
+from monitor.store.engine import parsed, sync_engine, translated
 from monitor.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Schema:
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        with translated(), sync_engine(self._url).begin() as connection:
+        with translated(parsed(self._url)), sync_engine(self._url).begin() as connection:
             if connection.dialect.name == "postgresql":
                 # As long as it takes: a migration before ours may be long, and one that gives up has to begin again.
                 connection.execute(text("SET LOCAL lock_timeout = 0"))

@@ -97,7 +97,9 @@ def stand(cwd: Path, database: str, scenario: Mapping[str, object], **settings: 
     alone, log = {"PATH": os.environ["PATH"]}, cwd / "simulator.log"
     with process(*arguments, cwd=cwd, environ=alone, log=log):
         port = port_of(log)
-        environ = _environment(database, port) | {f"MONITOR_{name}": value for name, value in settings.items()}
+        environ = environment(database, f"http://127.0.0.1:{port}") | {
+            f"MONITOR_{name}": value for name, value in settings.items()
+        }
         made = Stand(cwd=cwd, database=database, simulator=f"http://127.0.0.1:{port}", environ=environ)
         made.control("freeze")
         for once in (("db", "upgrade"), ("cohort", "sync"), ("poll",)):
@@ -106,11 +108,12 @@ def stand(cwd: Path, database: str, scenario: Mapping[str, object], **settings: 
         yield made
 
 
-def _environment(database: str, port: int) -> dict[str, str]:
+def environment(database: str, junction: str) -> dict[str, str]:
+    """Return what a daemon is told that is in a hurry."""
     return {
         "PATH": os.environ["PATH"],
         "MONITOR_TARGETS__SIM__API_KEY": "sk_us_simulated",
-        "MONITOR_TARGETS__SIM__BASE_URL": f"http://127.0.0.1:{port}",
+        "MONITOR_TARGETS__SIM__BASE_URL": junction,
         "MONITOR_TARGETS__SIM__MAX_REQUESTS_PER_SECOND": "10000",
         "MONITOR_POLL__INTERVAL": "1s",
         "MONITOR_POLL__TIMEOUT": "1s",
