@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import httpx
 from sqlalchemy import func, select
@@ -40,10 +40,15 @@ BLIND: Final = timedelta(minutes=1)
 
 
 @contextmanager
-def process(*arguments: str, cwd: Path, environ: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[str]]:
+def process(
+    *arguments: str, cwd: Path, environ: Mapping[str, str], log: Path, stderr: IO[str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Run ``monitor`` while the block runs; its standard output is appended to ``log``."""
     command = [sys.executable, "-m", "monitor", *arguments]
-    with log.open("a") as out, subprocess.Popen(command, cwd=cwd, env=environ, stdout=out, text=True) as running:
+    with (
+        log.open("a") as out,
+        subprocess.Popen(command, cwd=cwd, env=environ, stdout=out, stderr=stderr, text=True) as running,
+    ):
         try:
             yield running
         finally:

@@ -20,7 +20,7 @@ from tests.e2e.processes import stand
 from tests.logs.test_outlet import fill
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tests.e2e.processes import Stand
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 WORLD = {"users": 20, "seed": 3, "changes": {"per_second": 4, "rest": 1}}
 
 
-def metric(port: int, name: str) -> float:
+def metric(port: int, name: str, headers: Mapping[str, str] | None = None) -> float:
     """Return the sum of a metric of the daemon; 0 where it does not answer yet."""
     try:
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=5).text
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics", headers=headers, trust_env=False, timeout=5).text
     except httpx.HTTPError:
         return 0
     return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,3 +75,33 @@ async def test_old_tls_is_refused(certificate: Path, monkeypatch: pytest.MonkeyP
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     answer, heads = await _ask("localhost", context)
     assert (answer.outcome, heads) == (Outcome.UNAVAILABLE, [])  # asyncio servers reset here, and send no alert
+
+
+def _expired(place: Path) -> Path:
+    """Return a certificate that everybody trusts and that was good until 2020, its key in the same file."""
+    (place / "issued").touch()
+    (place / "serial").write_text("01")
+    (place / "ca.cnf").write_text(
+        f"[ca]\ndefault_ca=d\n[d]\ndatabase={place}/issued\nserial={place}/serial\nnew_certs_dir={place}\n"
+        "default_md=sha256\npolicy=p\nx509_extensions=x\n[p]\ncommonName=supplied\n[x]\nsubjectAltName=DNS:localhost\n"
+    )
+    key, request, certificate = (place / f"expired.{each}" for each in ("key", "csr", "crt"))
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost"]
+    sign = ["-selfsign", "-batch", "-notext", "-startdate", "20190101000000Z", "-enddate", "20200101000000Z"]
+    for command in (
+        ["req", "-new", *new, "-keyout", key, "-out", request],
+        ["ca", *sign, "-config", place / "ca.cnf", "-keyfile", key, "-in", request, "-out", certificate],
+    ):
+        subprocess.run(["openssl", *command], check=True, capture_output=True)
+    both = place / "expired.pem"
+    both.write_bytes(key.read_bytes() + certificate.read_bytes())
+    return both
+
+
+async def test_an_expired_certificate_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was good, and is no more: the key is not sent."""
+    expired = _expired(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(expired.with_suffix(".crt")))
+    answer, heads = await _ask("localhost", _context(expired))
+    assert (answer.outcome, answer.code, heads) == (Outcome.UNAVAILABLE, "tls", [])
+    assert "expired" in (answer.detail or "")
