@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+LICENCES := MIT;BSD;Apache;ISC;PSF;Python Software Foundation;LGPL;MPL;Unlicense
 BUILDER ?= docker
 TAG ?= junction-monitor
 REVISION ?= $(shell git rev-parse HEAD)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test e2e chaos lint format bench bench-alerts image generate pictures lock clean
+.PHONY: help demo run test e2e chaos fuzz mutants lint format bench bench-alerts image generate pictures lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,12 @@ e2e: $(VENV)/.dev ## play a wave and a revoked key through two daemons, PostgreS
 chaos: $(VENV)/.dev ## the proofs under fire in their long form: every crash point, 500 kills, long lives (hours; ARGS="-k kill")
 	@CHAOS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m chaos $(ARGS)
 
+fuzz: $(VENV)/.fire ## fuzz the reader of Junction's answers for a minute (ARGS=-max_total_time=3600: an hour)
+	@$(BIN)/python -m tests.chaos.fuzz_reader $(or $(ARGS),-max_total_time=60)
+
+mutants: $(VENV)/.fire ## break the core in some thousand ways and see which the tests of the core do not notice (half an hour)
+	@$(BIN)/mutmut run $(ARGS)
+
 lint: $(VENV)/.dev ## style, types, layers, dependencies, the image's recipe
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -36,6 +43,9 @@ lint: $(VENV)/.dev ## style, types, layers, dependencies, the image's recipe
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/yamllint --strict .
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml monitor migrations
+	@$(BIN)/pip-licenses --from=mixed --partial-match --allow-only="$(LICENCES)" --order=license --packages \
+	  $$(sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' requirements.txt) >/dev/null && echo "licences: all allowed"
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 
@@ -69,9 +79,11 @@ lock: $(VENV)/.dev ## resolve the requirements again after pyproject.toml change
 	  -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --group build -c requirements-dev.txt -o requirements-build.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --group fire -c requirements-dev.txt -o requirements-fire.txt
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist mutants .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
@@ -88,3 +100,7 @@ $(VENV)/.dev: requirements-dev.txt pyproject.toml | $(BIN)/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.runtime $@
+
+$(VENV)/.fire: requirements-fire.txt $(VENV)/.dev
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-fire.txt
+	@touch $@

@@ -4,6 +4,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import Phase, settings
 
 from monitor.store import Schema
 from tests import postgres
@@ -11,6 +12,17 @@ from tests import postgres
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+# For mutation testing: the same examples for each mutant, few of them, and no time spent on making a failure short.
+settings.register_profile(
+    "mutation",
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+)
 
 
 @pytest.fixture(scope="session")

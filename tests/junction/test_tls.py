@@ -85,16 +85,16 @@ def _expired(place: Path) -> Path:
         f"[ca]\ndefault_ca=d\n[d]\ndatabase={place}/issued\nserial={place}/serial\nnew_certs_dir={place}\n"
         "default_md=sha256\npolicy=p\nx509_extensions=x\n[p]\ncommonName=supplied\n[x]\nsubjectAltName=DNS:localhost\n"
     )
-    key, request, certificate = (place / f"expired.{each}" for each in ("key", "csr", "crt"))
+    key, request, certificate = (str(place / f"expired.{each}") for each in ("key", "csr", "crt"))
     new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost"]
     sign = ["-selfsign", "-batch", "-notext", "-startdate", "20190101000000Z", "-enddate", "20200101000000Z"]
     for command in (
         ["req", "-new", *new, "-keyout", key, "-out", request],
-        ["ca", *sign, "-config", place / "ca.cnf", "-keyfile", key, "-in", request, "-out", certificate],
+        ["ca", *sign, "-config", str(place / "ca.cnf"), "-keyfile", key, "-in", request, "-out", certificate],
     ):
         subprocess.run(["openssl", *command], check=True, capture_output=True)
     both = place / "expired.pem"
-    both.write_bytes(key.read_bytes() + certificate.read_bytes())
+    both.write_bytes((place / "expired.key").read_bytes() + (place / "expired.crt").read_bytes())
     return both
 
 
