@@ -10,7 +10,7 @@ REVISION ?= $(shell git rev-parse HEAD)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test e2e chaos fuzz mutants lint format bench bench-alerts image generate pictures lock clean
+.PHONY: help demo run test e2e chaos fuzz mutants lint format bench bench-alerts soak image generate pictures lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: $(VENV)/.dev ## measure speed and size beside other clients in under two 
 
 bench-alerts: $(VENV)/.dev ## measure the quality of alert decisions over a simulated month in about a minute (ARGS="--seed 2")
 	@$(BIN)/python -m tests.benchmarks.alerts $(ARGS)
+
+soak: $(VENV)/.dev ## live a simulated month of 100,000 users and keep its figures (half an hour; ARGS="--users 10000 --days 10")
+	@$(BIN)/python -m tests.benchmarks.soak $(ARGS)
 
 image: ## build the image and write its SBOM beside it, dist/junction-monitor.cdx.json (BUILDER=podman, TAG=name)
 	$(BUILDER) build --file deploy/Dockerfile --build-arg REVISION="$(REVISION)" --tag "$(TAG)" $(ARGS) .

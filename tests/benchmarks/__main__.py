@@ -15,7 +15,7 @@ import psutil
 import psycopg
 
 from tests import postgres
-from tests.benchmarks import report, size, speed
+from tests.benchmarks import report, size, soak, speed
 from tests.benchmarks.report import BARE, POSTGRES, SDK, SLOWLY, SQLITE, Measured
 from tests.benchmarks.speed import FAST, LATENCY, SLOW, THEIRS
 
@@ -45,7 +45,7 @@ def main() -> None:
         measured.growth = size.growth(server, *((100_000, 20) if full else (2_000, 5)))
     text = report.markdown(measured, rounds, seconds)
     if full:
-        RESULTS.write_text(text)
+        RESULTS.write_text(f"{text.rstrip()}\n\n{soak.kept(RESULTS.read_text())}")
         report.draw(measured, RESULTS.with_name("results.png"))
     sys.stdout.write(text)
 
