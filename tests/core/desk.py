@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from monitor.core import tally
 from monitor.core.alerting import AlertState, Decision
 from monitor.core.evaluation import Docket, Entry, Outcome, evaluate
+from tests.core import soundness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,6 +56,7 @@ class Desk:
             incidents=list(self.incidents.values()),
         )
         outcome = evaluate(docket, self.policy, now)
+        soundness.of_outcome(docket, outcome, self.policy, now)
         for each in found:
             self.begun[each.id] = each
             if each.provider and each.resource is None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from monitor.core import judge, tally
 from monitor.core.alerting import AlertState
 from monitor.core.model import Connection, Intent, Outcome, Presence, Snapshot, UserState
+from tests.core import soundness
 from tests.core.desk import Desk
 from tests.core.samples import CADENCE, NOON, USER, broken, connected, paused
 from tests.core.strategies import snapshots
@@ -59,7 +60,9 @@ class Life:
 
     def meet(self, answer: Answer, now: datetime) -> judge.Verdict:
         """Judge ``answer`` and commit the verdict."""
-        verdict = self._judge(self._claim(now), answer, now)
+        claim = self._claim(now)
+        verdict = self._judge(claim, answer, now)
+        soundness.of_verdict(verdict, claim, now)
         self.last = verdict
         self.observed_at = verdict.observed_at or self.observed_at
         if verdict.change is not None:

@@ -1,0 +1,237 @@
+"""Values at the edges, and small functions, that the laws and stories pass over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from monitor.core import budget, flapping, incidents, judge, tally
+from monitor.core.alerting import unraised
+from monitor.core.budget import NEW, Pace
+from monitor.core.cadence import backoff
+from monitor.core.diff import diff, replay, supersedes
+from monitor.core.evaluation import Entry, wave_keys
+from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, key_of, past_windows, possible, worth_comparing
+from monitor.core.model import Intent, Kind, Outcome, Presence, Transition
+from monitor.core.policy import ANY, HOLD_PART, Flapping, IncidentRule, Policy, Severity, flapping_rule, incident_rule
+from monitor.core.telling import Telling
+from tests.core.desk import Desk
+from tests.core.samples import CADENCE, LATER, NOON, USER, broken, claim, connected, snapshot, state
+
+MINUTE = timedelta(minutes=1)
+T = USER.target
+RULE = IncidentRule(min_users=5, min_share=0.05, within=15 * MINUTE)
+
+
+def transitions(*pairs: tuple[object, object]) -> list[Transition]:
+    """Return what each pair of rows differs by."""
+    found: list[Transition] = []
+    for before, after in pairs:
+        rows = [[each] if each else [] for each in (before, after)]
+        found += diff(state(*rows[0]), snapshot(*rows[1]), LATER)  # type: ignore[arg-type]
+    return found
+
+
+# --- diff ---
+
+LOST, RESTORED = (
+    transitions((connected(sleep="available"), connected(sleep="no")))[0],
+    transitions((connected(sleep="no"), connected(sleep="available")))[0],
+)
+BODY_LOST = transitions((connected(body="available"), connected(body="no")))[0]
+BROKE, HEALED = transitions((connected(), broken()))[0], transitions((broken(), connected()))[0]
+OTHER_BROKE = transitions((connected("oura"), broken("oura")))[0]
+VANISHED = transitions((connected(), None))[0]
+GONE = replace(BROKE, kind=Kind.USER_GONE, provider=None, status=None)
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier", "so"),
+    [
+        (HEALED, BROKE, True),
+        (OTHER_BROKE, BROKE, False),
+        (LOST, BROKE, False),
+        (HEALED, LOST, False),
+        (RESTORED, LOST, True),
+        (BODY_LOST, LOST, False),
+        (VANISHED, LOST, True),
+        (VANISHED, BROKE, True),
+        (VANISHED, OTHER_BROKE, False),
+        (GONE, OTHER_BROKE, True),
+        (GONE, LOST, True),
+    ],
+)
+def test_what_makes_an_earlier_transition_superfluous(later: Transition, earlier: Transition, so: bool) -> None:
+    """The last word on a connection or on a resource, the end of the row, and the end of the user."""
+    assert supersedes(later, earlier) is so
+
+
+def test_a_history_whose_beginning_is_pruned_leads_to_the_same_resources() -> None:
+    """A resource's last word carries its connection, where that one's is gone."""
+    (found,) = replay([LOST]).values()
+    assert (found.provider, found.status, found.resources) == ("fitbit", "connected", {"sleep": "unavailable"})
+
+
+def test_the_end_of_what_is_not_there_is_no_fault() -> None:
+    """Its beginning was pruned."""
+    assert replay([VANISHED]) == {}
+
+
+# --- waves ---
+
+
+def test_waves_are_counted_in_alerts_and_in_new_transitions() -> None:
+    """By target, provider and error type; alerts on resources and transitions of users belong to none."""
+    desk = Desk(Policy(resource_lost=Severity.INFO))
+    desk.meet([BROKE, LOST], LATER)
+    entries = [Entry(number=n, user=USER, transition=each) for n, each in enumerate((BROKE, OTHER_BROKE, GONE))]
+    entries.append(Entry(number=9, user=USER, transition=None))
+    assert wave_keys(entries, desk.open.values()) == Counter(
+        {WaveKey(T, "fitbit", "token_refresh_failed"): 2, WaveKey(T, "oura", "token_refresh_failed"): 1}
+    )
+    untyped = transitions((connected(), broken(error_type=None)))[0]
+    assert wave_keys([Entry(number=0, user=USER, transition=untyped)] * 3, []) == {
+        WaveKey(T, "fitbit", "unspecified"): 3
+    }
+
+
+def test_the_rule_of_a_poll_interval() -> None:
+    """One alert waits a part of the shorter of both spans, and all of it where others come."""
+    for within, interval, span in ((15, 60, 15), (60, 15, 15)):
+        rule = incident_rule(min_users=7, min_share=0.1, within=within * MINUTE, interval=interval * MINUTE)
+        assert (rule.min_users, rule.min_share, rule.within) == (7, 0.1, within * MINUTE)
+        assert (rule.hold, rule.longest_hold) == (span * MINUTE / HOLD_PART, span * MINUTE)
+
+
+def test_flapping_looks_at_twice_as_many_polls() -> None:
+    """Whatever is configured, if that is less."""
+    for within, wanted in ((1, 120), (300, 300)):
+        rule = flapping_rule(transitions=3, within=within * MINUTE, interval=15 * MINUTE)
+        assert rule == Flapping(transitions=3, within=wanted * MINUTE)
+
+
+def test_what_is_usual_is_told_by_the_windows_before_this_one() -> None:
+    """At least by one."""
+    assert past_windows(RULE) == (USUAL_OVER - RULE.within) / RULE.within
+    assert past_windows(replace(RULE, within=USUAL_OVER)) == 1
+
+
+def test_the_fewest_that_are_worth_a_look() -> None:
+    """As many as are suspicious, or as make an incident."""
+    small = replace(RULE, min_users=2)
+    assert worth_comparing(small, 2)
+    assert not worth_comparing(small, 1)
+    assert possible(RULE, Wave(connections=5))
+    assert not possible(RULE, Wave(connections=4))
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(59, "59 s"), (60, "1 min"), (61, "1.01667 min"), (900, "15 min")])
+def test_how_long_nobody_joined_is_shown_as_people_say_it(seconds: int, shown: str) -> None:
+    """Seconds below a minute."""
+    rule = replace(RULE, within=timedelta(seconds=seconds))
+    alert = next(iter(_opened_desk().open.values()))
+    key = key_of(alert)
+    step = incidents.opened(key, Wave(users=frozenset({UUID(int=1)}), connections=1), alert.severity, alert, [], NOON)
+    over = incidents.lived(rule, step.incident, NOON + rule.within)
+    assert over is not None
+    assert over.reason == f"nobody joined for {shown}; 1 of its members are in error still"
+
+
+def _opened_desk() -> Desk:
+    desk = Desk(Policy())
+    desk.meet([BROKE], LATER)
+    return desk
+
+
+# --- alerts ---
+
+
+def test_the_provider_has_a_say_in_whether_an_alert_begins() -> None:
+    """Also in whether its flapping is told."""
+    muted = Policy(
+        provider_severities={"fitbit": {ANY: Severity.NONE}}, flapping=Flapping(transitions=1, within=MINUTE)
+    )
+    assert unraised(muted, BROKE) is not None
+    assert unraised(muted, OTHER_BROKE) is None
+    assert unraised(muted, HEALED) == "not a fault"
+    assert flapping.found(muted, [BROKE, HEALED]) == ()
+    others = [OTHER_BROKE, replace(OTHER_BROKE, kind=Kind.RECOVERED, status="connected", previous_status="error")]
+    assert flapping.found(muted, others) == others
+
+
+def test_a_window_of_flapping_has_its_first_moment_in_it() -> None:
+    """And says how long it is."""
+    policy = Policy(flapping=Flapping(transitions=1, within=MINUTE))
+    early = replace(BROKE, observed_at=HEALED.observed_at - MINUTE)
+    assert flapping.found(policy, [early, HEALED]) == [early, HEALED]
+    assert flapping.found(policy, [replace(early, observed_at=early.observed_at - MINUTE / 60), HEALED]) == ()
+    assert (flapping.minutes(policy), flapping.minutes(Policy())) == (1, 0)
+
+
+def test_the_address_of_runbooks_may_end_in_a_slash() -> None:
+    """It is one slash then, and letters at its end are kept."""
+    for base in ("https://wiki.example.com/X", "https://wiki.example.com/X/"):
+        told = Telling(user_id=str, runbook_base_url=base).told({"provider": "fitbit", "error_type": "unknown"})
+        assert told["runbook_url"] == "https://wiki.example.com/X/unknown.md"
+
+
+# --- the budget ---
+
+
+def test_a_rejection_is_remembered_with_its_time() -> None:
+    """The first one; and the next probe is due 30 s after it."""
+    full = Pace(rate=64.0).applied(NEW)
+    first = budget.rejected("no", NOON)(full)
+    assert (first.rejected, first.rejected_at, first.probed_at) == ("no", NOON, NOON)
+    assert first.throttle == full.throttle
+    assert budget.rejected("again", LATER)(first) == first
+
+
+def test_what_was_asked_at_the_moment_of_a_rejection_may_start() -> None:
+    """Only what was allowed before it must not."""
+    rejected = budget.rejected("no", NOON)(Pace(rate=64.0).applied(NEW))
+    assert rejected.blocks(NOON - MINUTE, LATER)
+    assert not rejected.blocks(NOON, LATER)
+    slowed = budget.slowed(NOON, MINUTE)(Pace(rate=64.0).applied(NEW))
+    assert slowed.blocks(NOON - MINUTE, NOON)
+    assert not slowed.blocks(NOON, NOON)
+
+
+# --- the poll ---
+
+
+def test_a_first_404_waits_as_long_as_failures_say() -> None:
+    """One more than there were."""
+    for failures in (0, 9, 12):
+        verdict = judge.missing(claim(failures=failures), None, CADENCE, LATER, trusted=True)
+        wanted = max(MINUTE, backoff(USER.user_id, failures + 1, CADENCE.interval))
+        assert verdict.next_poll_at == LATER + wanted
+        assert (verdict.failures, verdict.presence) == (failures + 1, Presence.PRESENT)
+
+
+def test_an_invalid_user_is_due_at_once_should_it_be_resumed() -> None:
+    """And is counted as one that is active no more, under its target."""
+    verdict = judge.invalid(claim(), "no", LATER)
+    assert (verdict.claim, verdict.next_poll_at, verdict.presence) == (claim(), LATER, Presence.INVALID)
+    assert verdict.change is not None
+    active, invalid = (tally.of_user(T, Intent.ACTIVE, each) for each in (Presence.PRESENT, Presence.INVALID))
+    assert verdict.change.counts == tally.difference(active, invalid)
+    assert {key.a for key in verdict.change.counts} == {"active", "paused"}
+
+
+def test_every_verdict_is_about_its_claim() -> None:
+    """Whatever came of the poll."""
+    held, known = claim(), judge.Known(state=state(connected()))
+    gone = claim(presence=Presence.GONE, missing_since=NOON)
+    for verdict, wanted in (
+        (judge.unchanged(held, CADENCE, LATER), held),
+        (judge.seen(held, known, snapshot(broken()), b"new", CADENCE, LATER), held),
+        (judge.unobserved(held, Outcome.TIMEOUT, CADENCE, LATER), held),
+        (judge.missing(held, known, CADENCE, LATER, trusted=True), held),
+        (judge.missing(gone, None, CADENCE, LATER, trusted=True), gone),
+    ):
+        assert verdict.claim == wanted
