@@ -143,8 +143,8 @@ def hand_over(*directories: Path) -> None:
 
 def let_in(directory: Path) -> Path:
     """Let the user that servers run as enter a directory of pytest's, and return it."""
-    for each in (directory, *directory.parents[:2]):
-        each.chmod(0o755)
+    for each in (directory, *directory.parents[:3]):  # under pytest-xdist it is one deeper
+        each.chmod(each.stat().st_mode | 0o055)
     return directory
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.e2e.processes import Stand
 
 WORLD: Final = {"users": 40, "seed": 7, "changes": {"per_second": 12, "from": 1, "rest": 1}}
-POINTS: Final = {"statements": range(1, 261, scaled(9, 1)), "awaits": range(1, scaled(521, 801), scaled(18, 1))}
+POINTS: Final = {"statements": range(1, 261, scaled(13, 1)), "awaits": range(1, scaled(521, 801), scaled(26, 1))}
 LIFE_WITHIN: Final = 20.0
 COMMITS: Final = {"before COMMIT", "after COMMIT"}
 MUST_DIE_AT: Final = {

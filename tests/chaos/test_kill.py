@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.processes import Stand
 
-KILLS: Final = scaled(20, 500)
+KILLS: Final = scaled(12, 500)
 SCENARIO: Final = {"users": 60, "seed": 11, "changes": {"per_second": 4, "from": 1, "rest": 1}}
 
 
@@ -36,7 +36,7 @@ def kill_again_and_again(stage: Stand, logs: list[str]) -> None:
     with ExitStack() as stack:
         alive: dict[str, subprocess.Popen[str]] = {each: stack.enter_context(stage.daemon(each)) for each in logs}
         for _ in range(KILLS):
-            time.sleep(chance.uniform(0.5, 2.0) / len(logs))
+            time.sleep(chance.uniform(0.5, 2.0))
             dies = chance.choice(logs)
             alive[dies].send_signal(signal.SIGKILL)
             alive[dies].wait()

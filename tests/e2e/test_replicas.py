@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from monitor.cli.demo import verdict
+from tests.chaos.scale import scaled
 from tests.e2e.processes import await_all_told, findings, stand
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ MOST: Final = 6
 INTERVAL: Final = timedelta(seconds=2)
 LEASE: Final = timedelta(seconds=11)
 """``poll.timeout``, here 1 s, and 10 s."""
-CHAOS: Final = 120.0
+CHAOS: Final = float(scaled(60, 1800))
 SCENARIO: Final = {
     "users": 80,
     "seed": 23,
@@ -124,7 +125,8 @@ def settle(fleet: Fleet) -> None:
     assert [each.wait(30) for each in fleet.running] == [0] * len(fleet.running)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.chaos
+@pytest.mark.timeout(scaled(400, 7200))
 def test_replicas_that_die_and_sleep_lose_nothing_and_do_nothing_twice(postgres_url: str, tmp_path: Path) -> None:
     """No user is polled by two at once, none waits longer than a lease and an interval, and every change is found."""
     settings = {"POLL__INTERVAL": f"{INTERVAL.total_seconds():g}s"}
