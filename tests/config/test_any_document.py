@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -12,12 +13,19 @@ from hypothesis import strategies as st
 from monitor.config import Config, load, show
 from monitor.config.keys import names_at
 from monitor.errors import ConfigurationError
+from tests.chaos.scale import scaled
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(scaled(120, 7200))]
+
 SECRET = "hunter2hunter2"
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+UNHURRIED = settings(
+    deadline=None,
+    max_examples=scaled(100, 20_000),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 
 SECTIONS = ("targets", "poll", "alerts", "database", "privacy", "http", "log")
 PREFIXES = st.sampled_from(["", "pk_us_", "sk_eu_", "sk_us_ ", "postgresql://monitor:", "mysql://", "é"])
@@ -75,7 +83,7 @@ DOCUMENTS = (
             "privacy": section("privacy", secrets=("hash_key",)),
             "alerts": section("alerts"),
             "poll": section("poll"),
-            "http": section("http"),
+            "http": section("http", secrets=("bearer_token", "password")),
             "log": section("log"),
             "other": VALUES,
         },

@@ -6,6 +6,7 @@ import json
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from junction import ClientFacingProviderWithStatus
@@ -13,10 +14,13 @@ from pydantic import BaseModel
 
 from monitor.core.model import ERROR, Snapshot
 from monitor.junction import wire
+from tests.chaos.scale import scaled
 from tests.junction.answers import plain
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(scaled(120, 7200))]
 
 SCHEMA: dict[str, Any] = BaseModel.model_json_schema.__func__(ClientFacingProviderWithStatus)  # type: ignore[attr-defined]
 """The SDK hides it behind a method of its own that returns nothing."""
@@ -26,7 +30,7 @@ JUNK = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-calm = settings(deadline=None, max_examples=200)
+calm = settings(deadline=None, max_examples=scaled(200, 20_000))
 
 
 def made_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:

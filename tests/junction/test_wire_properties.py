@@ -4,17 +4,22 @@ import json
 from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.core.model import ERROR, Connection, Snapshot
 from monitor.junction import listing, wire
+from tests.chaos.scale import scaled
 from tests.junction.answers import RESPONSE_EXAMPLE, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines that run tests are busy
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(scaled(120, 7200))]
+
+# Machines that run tests are busy.
+calm = settings(deadline=None, max_examples=scaled(100, 20_000), suppress_health_check=[HealthCheck.too_slow])
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
