@@ -2,8 +2,8 @@
 
 The pollers, the evaluator, the courier, the pruning and the database are those of the daemon, in one process; Junction
 is a function, and the time of day is simulated: nobody waits for a user's next turn. Everybody is polled once a day,
-one in fifty breaks or heals in each day, and what is older than a week is pruned, so that from the second week on as
-much goes as comes.
+one in a hundred breaks in each day and heals two days later, and what is older than a week is pruned, so that from the
+second week on as much goes as comes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,8 +53,8 @@ DAY: Final = timedelta(days=1)
 STEPS: Final = 24
 """Looks at who is due, a day."""
 KEPT: Final = timedelta(days=7)
-CHANGES: Final = 0.02
-"""The share of users that break or heal in a day."""
+BREAK: Final = 0.01
+"""The share of users that break in a day; they heal two days later."""
 WELL, BROKEN = ok(fitbit="connected", oura="connected"), ok(fitbit="error", oura="connected")
 
 
@@ -107,6 +108,7 @@ class Life:
         self._now = datetime(2026, 1, 1, tzinfo=UTC)
         self._chance = random.Random(1)  # noqa: S311 - the same month in every run
         self._broken: set[UUID] = set()
+        self._healing: deque[set[UUID]] = deque()
         self._junction = FakeJunction(script=lambda user: BROKEN if user in self._broken else WELL)
         self._metrics, self._heard = Quiet(), Heard()
         log = structlog.wrap_logger(
@@ -168,7 +170,7 @@ class Life:
         began, asked, heard = time.perf_counter(), self._junction.asked.total(), self._heard.count
         self._metrics.commits.clear()
         for _ in range(STEPS):
-            self._broken ^= set(self._chance.sample(self._users, int(len(self._users) * CHANGES / STEPS)))
+            self._change()
             self._now += DAY / STEPS
             await self._poll_all()
             await self._evaluator.decide()
@@ -185,6 +187,15 @@ class Life:
             database_mib=sum(each.stat().st_size for each in self._file.parent.glob("*")) / 2**20,
             told=self._heard.count - heard,
         )
+
+    def _change(self) -> None:
+        """Break some, and heal those that broke two days ago."""
+        some = int(len(self._users) * BREAK / STEPS)
+        breaks = set(self._chance.sample(self._users, some)) - self._broken
+        self._broken |= breaks
+        self._healing.append(breaks)
+        if len(self._healing) > 2 * STEPS:
+            self._broken -= self._healing.popleft()
 
     async def _poll_all(self) -> None:
         """Return when nobody is due."""
@@ -219,7 +230,7 @@ def section(lived: Sequence[Day], users: int) -> str:
     head = ("day", "polls/s", "commit", "memory", "descriptors", "tasks", "database", "notices")
     about = (
         f"Made by `make soak`: {len(lived)} simulated days of {users:,} users on SQLite (fsync on), each polled once"
-        f" a day, {CHANGES:.0%} of them breaking or healing in a day, what is older than {KEPT.days} days pruned."
+        f" a day, {BREAK:.0%} of them breaking in a day and healing two days later, what is older than {KEPT.days} days pruned."
         " Pollers, evaluator, courier, pruning and database are the daemon's; Junction is a function in this process,"
         " and only the time of day is simulated. Goal: nothing grows after the second week."
     )
