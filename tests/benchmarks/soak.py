@@ -230,9 +230,9 @@ def section(lived: Sequence[Day], users: int) -> str:
     head = ("day", "polls/s", "commit", "memory", "descriptors", "tasks", "database", "notices")
     about = (
         f"Made by `make soak`: {len(lived)} simulated days of {users:,} users on SQLite (fsync on), each polled once"
-        f" a day, {BREAK:.0%} of them breaking in a day and healing two days later, what is older than"
-        f" {KEPT.days} days pruned. Pollers, evaluator, courier, pruning and database are the daemon's; Junction is a function in this process,"
-        " and only the time of day is simulated. Goal: nothing grows after the second week."
+        f" a day, {BREAK:.0%} of them breaking in a day and healing two days later; what is older than {KEPT.days} days"
+        " is pruned. Pollers, evaluator, courier, pruning and database are the daemon's; Junction is a function in this"
+        " process, and only the time of day is simulated. Goal: nothing grows after the second week."
     )
     lines = (head, ("---",) * len(head))
     return "\n".join([HEADING, "", about, "", *(f"| {' | '.join(each)} |" for each in lines), *rows, ""])
