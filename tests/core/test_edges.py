@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 
 from monitor.core import budget, flapping, incidents, judge, tally
-from monitor.core.alerting import unraised
+from monitor.core.alerting import NAMESPACE, AlertKind, AlertState, unraised
 from monitor.core.budget import NEW, Pace
 from monitor.core.cadence import backoff
 from monitor.core.diff import diff, replay, supersedes
 from monitor.core.evaluation import Entry, wave_keys
+from monitor.core.health import TOO_MANY_MISSING, WINDOW, Generation, Health
 from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, key_of, past_windows, possible, worth_comparing
 from monitor.core.model import Intent, Kind, Outcome, Presence, Transition
 from monitor.core.policy import ANY, HOLD_PART, Flapping, IncidentRule, Policy, Severity, flapping_rule, incident_rule
 from monitor.core.telling import Telling
+from monitor.core.wording import incident_payload, payload, summary
 from tests.core.desk import Desk
 from tests.core.samples import CADENCE, LATER, NOON, USER, broken, claim, connected, snapshot, state
 
@@ -74,6 +76,12 @@ def test_a_history_whose_beginning_is_pruned_leads_to_the_same_resources() -> No
     """A resource's last word carries its connection, where that one's is gone."""
     (found,) = replay([LOST]).values()
     assert (found.provider, found.status, found.resources) == ("fitbit", "connected", {"sleep": "unavailable"})
+
+
+def test_every_resource_keeps_its_last_word() -> None:
+    """One does not make another forgotten."""
+    (found,) = replay([BODY_LOST, LOST]).values()
+    assert found.resources == {"body": "unavailable", "sleep": "unavailable"}
 
 
 def test_the_end_of_what_is_not_there_is_no_fault() -> None:
@@ -179,6 +187,95 @@ def test_the_address_of_runbooks_may_end_in_a_slash() -> None:
         assert told["runbook_url"] == "https://wiki.example.com/X/unknown.md"
 
 
+FLAPPING = Policy(
+    flapping=Flapping(transitions=1, within=60 * MINUTE),
+    provider_severities={"fitbit": {"token_refresh_failed": Severity.CRITICAL}},
+)
+
+
+def unstable() -> tuple[Desk, Transition]:
+    """Return a desk with an unstable connection in error, and the transition that made it so."""
+    desk = Desk(FLAPPING)
+    again = replace(BROKE, id=UUID(int=7), observed_at=LATER + 2 * MINUTE)
+    for each in (BROKE, replace(HEALED, observed_at=LATER + MINUTE), again):
+        desk.meet([each], each.observed_at)
+    return desk, again
+
+
+def test_an_unstable_connection_s_alert_is_one_of_its_own() -> None:
+    """Not the one of the transition that it came of."""
+    desk, _ = unstable()
+    (found,) = desk.open.values()
+    began = next(each for each in desk.decisions if each.alert.id == found.id)
+    assert began.transition is not None
+    assert found.id == uuid5(NAMESPACE, f"unstable|{began.transition.id}")
+    assert (found.kind, found.severity) == (AlertKind.UNSTABLE, Severity.CRITICAL)
+
+
+def test_an_unstable_connection_that_rests_in_error_is_an_alert_like_any_other() -> None:
+    """As loud as its provider's are, firing at once, and nothing that time alone may move."""
+    desk, again = unstable()
+    (flapping_alert,) = desk.open.values()
+    now = again.observed_at + 60 * MINUTE
+    desk.meet([], now)
+    (found,) = desk.open.values()
+    assert found.id == uuid5(NAMESPACE, f"still|{flapping_alert.id}")
+    assert (found.kind, found.severity, found.state) == (AlertKind.ERROR, Severity.CRITICAL, AlertState.FIRING)
+    assert (found.due_at, found.fired_at) == (None, now)
+
+
+def test_where_flapping_is_switched_off_an_unstable_alert_is_due_at_once() -> None:
+    """It was begun by another policy."""
+    desk, again = unstable()
+    desk.policy = Policy()
+    desk.meet([replace(again, id=UUID(int=8), observed_at=again.observed_at + MINUTE)], again.observed_at + MINUTE)
+    (found,) = desk.open.values()
+    assert found.kind is AlertKind.ERROR
+
+
+def test_an_error_is_confirmed_by_when_it_was_seen_and_not_by_when_it_is_decided() -> None:
+    """It healed before it had lasted, though that is looked at much later."""
+    desk = Desk(Policy(confirm_for=30 * MINUTE))
+    desk.meet([BROKE], LATER)
+    desk.meet([replace(HEALED, observed_at=LATER + 10 * MINUTE)], LATER + 40 * MINUTE)
+    assert [each.state for each in desk.decisions] == [AlertState.PENDING, AlertState.WITHDRAWN]
+
+
+def test_a_line_tells_of_the_transition_and_not_of_the_decision() -> None:
+    """Its status and time; and the incident that the alert belongs to."""
+    desk = Desk(Policy())
+    desk.meet([BROKE], LATER)
+    healed = replace(HEALED, status="odd", observed_at=LATER + MINUTE)
+    (over,) = desk.meet([healed], LATER + 5 * MINUTE)
+    line = payload(replace(over, alert=replace(over.alert, incident_id=UUID(int=5), status="other")))
+    assert (line["status"], line["observed_at"]) == ("odd", "2026-03-01T12:16:00Z")
+    assert line["incident_id"] == str(UUID(int=5))
+    left = payload(replace(over, transition=None))
+    assert (left["status"], left["observed_at"], left["incident_id"]) == ("odd", "2026-03-01T12:20:00Z", None)
+
+
+def test_an_unstable_connection_without_a_row_is_gone() -> None:
+    """People are told so."""
+    desk, _ = unstable()
+    began = next(each for each in desk.decisions if each.alert.kind is AlertKind.UNSTABLE)
+    assert summary(replace(began, alert=replace(began.alert, status=None))).endswith("it is gone now.")
+
+
+def test_a_share_is_told_to_the_hundredth_of_a_percent() -> None:
+    """More is noise."""
+    alert = next(iter(_opened_desk().open.values()))
+    wave = Wave(users=frozenset({UUID(int=1)}), connections=7)
+    step = incidents.opened(key_of(alert), wave, alert.severity, alert, [], NOON)
+    assert incident_payload(step)["share"] == 0.1429
+
+
+def test_a_wave_began_with_the_first_of_its_members() -> None:
+    """In whichever order they join."""
+    alert = next(iter(_opened_desk().open.values()))
+    wave = Wave().joined(alert).joined(replace(alert, began_at=NOON - MINUTE)).joined(alert)
+    assert wave.since == NOON - MINUTE
+
+
 # --- the budget ---
 
 
@@ -189,6 +286,14 @@ def test_a_rejection_is_remembered_with_its_time() -> None:
     assert (first.rejected, first.rejected_at, first.probed_at) == ("no", NOON, NOON)
     assert first.throttle == full.throttle
     assert budget.rejected("again", LATER)(first) == first
+
+
+def test_a_probe_is_paid_for() -> None:
+    """Like any other request."""
+    rejected = budget.rejected("no", NOON - MINUTE)(Pace(rate=64.0).applied(NEW))
+    spent = rejected.spend(1, NOON)
+    assert spent.throttle == rejected.throttle.take(1, NOON)[1]
+    assert (spent.probed_at, spent.rejected_at) == (NOON, NOON - MINUTE)
 
 
 def test_what_was_asked_at_the_moment_of_a_rejection_may_start() -> None:
@@ -213,6 +318,13 @@ def test_a_first_404_waits_as_long_as_failures_say() -> None:
         assert (verdict.failures, verdict.presence) == (failures + 1, Presence.PRESENT)
 
 
+def test_a_first_404_does_not_hold_back_the_time_of_the_next_good_answer() -> None:
+    """Where the clock stepped back in between; only that of one who was gone does."""
+    known = judge.Known(state=state(connected()))
+    held = claim(observed_at=NOON, missing_since=LATER + 60 * MINUTE)
+    assert judge.seen(held, known, snapshot(broken()), b"new", CADENCE, LATER).observed_at == LATER
+
+
 def test_an_invalid_user_is_due_at_once_should_it_be_resumed() -> None:
     """And is counted as one that is active no more, under its target."""
     verdict = judge.invalid(claim(), "no", LATER)
@@ -235,3 +347,21 @@ def test_every_verdict_is_about_its_claim() -> None:
         (judge.missing(gone, None, CADENCE, LATER, trusted=True), gone),
     ):
         assert verdict.claim == wanted
+
+
+# --- the health of a target ---
+
+
+def test_a_rejection_forgets_how_many_polls_there_were() -> None:
+    """What comes after it is counted from nothing; and a refused key proves nothing about absence."""
+    health = Health(current=Generation(50, 3), previous=Generation(WINDOW, 7), proving=5)
+    told = health.told("refused", NOON)
+    assert (told.current, told.previous, told.proving) == (Generation(), Generation(), 5)
+    assert health.told(TOO_MANY_MISSING, NOON).proving == WINDOW
+
+
+def test_a_generation_is_full_with_its_window() -> None:
+    """And becomes the previous one."""
+    health = Health(current=Generation(WINDOW - 1, 3))
+    after = health.after(Outcome.UNCHANGED, started_at=NOON, now=NOON, answered=True, known_gone=False)
+    assert (after.current, after.previous) == (Generation(), Generation(WINDOW, 3))
