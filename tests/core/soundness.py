@@ -65,6 +65,9 @@ def _decision(each: Decision, known: Mapping[UUID, Transition], policy: Policy, 
     if each.reason.startswith(tuple(Kind)):
         assert each.transition is not None
         assert each.reason.startswith(each.transition.kind)
+    if each.reason.endswith(("begins it", "it is unstable still")):
+        assert each.transition is not None
+        assert alert.status == each.transition.status
     if each.told and each.state is AlertState.FIRING:
         assert alert.fired_at == now
         assert each.transition == known.get(alert.began_by)
