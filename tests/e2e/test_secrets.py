@@ -20,6 +20,7 @@ import yaml
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
+from monitor.cli.demo import children
 from tests.chaos.hostile import answering
 from tests.e2e.oncall import free_port
 from tests.e2e.processes import process
@@ -215,3 +216,10 @@ def test_erasing_a_user_leaves_no_byte_of_it(tmp_path: Path, database: str) -> N
     after = dump(database)
     assert PERSON not in after
     assert [each for each in forms if each in after] == []
+
+
+def test_the_demonstration_gives_its_children_no_key_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever tries it may have a real one in the environment."""
+    for name in ("JUNCTION_API_KEY", "MONITOR_TARGETS__ACME__API_KEY"):
+        monkeypatch.setenv(name, KEY)
+    assert KEY not in children.environment("http://127.0.0.1:1", "sk_us_simulated", 1).values()
