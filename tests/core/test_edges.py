@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
 import pytest
 
 from monitor.core import budget, flapping, incidents, judge, tally
-from monitor.core.alerting import NAMESPACE, AlertKind, AlertState, unraised
+from monitor.core.alerting import NAMESPACE, AlertKind, AlertState, Decision, unraised
 from monitor.core.budget import NEW, Pace
 from monitor.core.cadence import backoff
 from monitor.core.diff import diff, replay, supersedes
-from monitor.core.evaluation import Entry, wave_keys
+from monitor.core.evaluation import Docket, Entry, evaluate, wave_keys
 from monitor.core.health import TOO_MANY_MISSING, WINDOW, Generation, Health
 from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, key_of, past_windows, possible, worth_comparing
-from monitor.core.model import Intent, Kind, Outcome, Presence, Transition
+from monitor.core.model import Intent, Kind, Outcome, Presence, Transition, User
 from monitor.core.policy import ANY, HOLD_PART, Flapping, IncidentRule, Policy, Severity, flapping_rule, incident_rule
 from monitor.core.telling import Telling
 from monitor.core.wording import incident_payload, payload, summary
@@ -274,6 +274,69 @@ def test_a_wave_began_with_the_first_of_its_members() -> None:
     alert = next(iter(_opened_desk().open.values()))
     wave = Wave().joined(alert).joined(replace(alert, began_at=NOON - MINUTE)).joined(alert)
     assert wave.since == NOON - MINUTE
+
+
+def meeting(*met: Transition, removed: tuple[User, ...] = (), policy: Policy, now: datetime = LATER) -> list[Decision]:
+    """Return what is decided on removed users and then on transitions, all in one docket."""
+    entries = [Entry(number=0, user=each, transition=None) for each in removed]
+    entries += [Entry(number=0, user=each.user, transition=each) for each in met]
+    docket = Docket(entries=entries, standing=[], history={}, begun={}, waves={}, incidents=[])
+    return list(evaluate(docket, policy, now).decisions)
+
+
+def test_who_was_removed_does_not_end_the_docket() -> None:
+    """What comes after it is decided as well."""
+    assert [each.state for each in meeting(BROKE, removed=(USER,), policy=Policy())] == [
+        AlertState.PENDING,
+        AlertState.FIRING,
+    ]
+
+
+def test_transitions_of_one_docket_know_of_each_other() -> None:
+    """Those of a connection make it unstable; those of its resources do not."""
+    policy = Policy(flapping=Flapping(transitions=2, within=60 * MINUTE))
+    again = replace(BROKE, id=UUID(int=7))
+    assert AlertKind.UNSTABLE in {each.alert.kind for each in meeting(BROKE, HEALED, again, policy=policy)}
+    lost = [replace(LOST, id=UUID(int=number)) for number in (8, 9)]
+    assert AlertKind.UNSTABLE not in {each.alert.kind for each in meeting(*lost, BROKE, policy=policy)}
+
+
+@pytest.mark.parametrize("late", [MINUTE, 60 * MINUTE])
+def test_an_alert_of_which_nothing_is_known_of_others_fires(late: timedelta) -> None:
+    """Nobody counted like ones, or it is too old to be part of a wave."""
+    decisions = meeting(BROKE, policy=Policy(incident=RULE), now=LATER + late)
+    assert [each.state for each in decisions] == [AlertState.PENDING, AlertState.FIRING]
+
+
+def test_the_reason_says_how_long_an_error_has_lasted() -> None:
+    """Where it had to be confirmed."""
+    (_, fired) = meeting(BROKE, policy=Policy())
+    assert fired.reason == "it is new"
+    (_, fired) = meeting(BROKE, policy=Policy(confirm_for=30 * MINUTE), now=LATER + 31 * MINUTE)
+    assert fired.reason == "it has lasted for 1800 s"
+
+
+def crowd(count: int) -> list[Transition]:
+    """Return the breaking of as many users' connections."""
+    users = [User(target=T, user_id=UUID(int=number + 1)) for number in range(count)]
+    return [replace(BROKE, id=UUID(int=number + 100), user_id=each.user_id) for number, each in enumerate(users)]
+
+
+def test_a_window_has_its_last_moment_in_it() -> None:
+    """Five that were confirmed just so long ago are a wave."""
+    desk = Desk(Policy(incident=RULE))
+    waves = {WaveKey(T, "fitbit", "token_refresh_failed"): Wave(connections=100)}
+    desk.meet(crowd(5), LATER + RULE.within, waves=waves)
+    assert [each.incident.users for each in desk.steps] == [5]
+
+
+def test_nobody_waits_for_others_beyond_the_longest_hold() -> None:
+    """Not even where some came."""
+    rule = incident_rule(min_users=5, min_share=0.05, within=15 * MINUTE, interval=15 * MINUTE)
+    desk = Desk(Policy(incident=rule))
+    waves = {WaveKey(T, "fitbit", "token_refresh_failed"): Wave(connections=100)}
+    assert not any(each.told for each in desk.meet(crowd(4), LATER, waves=waves))
+    assert [each.state for each in desk.meet([], LATER + 15 * MINUTE, waves=waves)] == [AlertState.FIRING] * 4
 
 
 # --- the budget ---
