@@ -84,6 +84,12 @@ def test_every_resource_keeps_its_last_word() -> None:
     assert found.resources == {"body": "unavailable", "sleep": "unavailable"}
 
 
+def test_the_ids_of_what_a_first_snapshot_shows_stay_what_they_are() -> None:
+    """Else facts would be stored twice after an upgrade."""
+    (found,) = diff(state(observed_at=None), snapshot(connected()), NOON)
+    assert found.id == UUID("3aa51dc8-0b87-5347-a0a7-f7b7249edc3c")
+
+
 def test_the_end_of_what_is_not_there_is_no_fault() -> None:
     """Its beginning was pruned."""
     assert replay([VANISHED]) == {}
@@ -269,6 +275,17 @@ def test_a_share_is_told_to_the_hundredth_of_a_percent() -> None:
     assert incident_payload(step)["share"] == 0.1429
 
 
+def test_an_incident_that_ends_and_opens_anew_counts_as_one() -> None:
+    """Both steps in one decision."""
+    alert = next(iter(_opened_desk().open.values()))
+    wave = Wave(users=frozenset({UUID(int=1)}), connections=1)
+    step = incidents.opened(key_of(alert), wave, alert.severity, alert, [], NOON)
+    over = incidents.lived(RULE, replace(step.incident, broken=0), LATER)
+    assert over is not None
+    assert +tally.of_incidents([over]) == Counter()
+    assert set(tally.of_incidents([over, step]).values()) == {0}
+
+
 def test_a_wave_began_with_the_first_of_its_members() -> None:
     """In whichever order they join."""
     alert = next(iter(_opened_desk().open.values()))
@@ -314,6 +331,18 @@ def test_the_reason_says_how_long_an_error_has_lasted() -> None:
     assert fired.reason == "it is new"
     (_, fired) = meeting(BROKE, policy=Policy(confirm_for=30 * MINUTE), now=LATER + 31 * MINUTE)
     assert fired.reason == "it has lasted for 1800 s"
+
+
+def test_a_member_of_an_incident_that_is_over_stays_its_member() -> None:
+    """It is told as quietly as the others were."""
+    alert = replace(meeting(BROKE, policy=Policy())[0].alert, incident_id=UUID(int=5))
+    docket = Docket(entries=[], standing=[alert], history={}, begun={BROKE.id: BROKE}, waves={}, incidents=[])
+    (fired,) = evaluate(docket, Policy(incident=RULE), LATER).decisions
+    assert (fired.state, fired.alert.severity, fired.alert.incident_id) == (
+        AlertState.FIRING,
+        Severity.INFO,
+        UUID(int=5),
+    )
 
 
 def crowd(count: int) -> list[Transition]:
