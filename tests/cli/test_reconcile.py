@@ -36,6 +36,14 @@ def test_every_change_that_was_found_is_found() -> None:
     assert reconcile(steps, steps, blind=BLIND) == Tally(made=2, found=2)
 
 
+def test_a_long_history_is_compared_to_its_end() -> None:
+    """As many changes of one connection as a demonstration of hours has."""
+    pairs = itertools.cycle([(CONNECTED, BROKEN), (BROKEN, CONNECTED)])
+    steps = [step(*pair, seconds=60 * number) for number, pair in enumerate(itertools.islice(pairs, 500))]
+    tally = reconcile(steps, steps[:-1], blind=BLIND)
+    assert (tally.made, tally.found, tally.missed, tally.invented) == (500, 499, 1, 0)
+
+
 def test_a_change_that_nobody_found_is_missed() -> None:
     """A lasting change without a transition is the monitor's fault."""
     tally = reconcile([step(CONNECTED, BROKEN)], [], blind=BLIND)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -100,12 +100,6 @@ def _by_place(steps: Iterable[Step]) -> defaultdict[Place, list[Step]]:
 
 
 def _compare(made: list[Step], found: list[Step], blind: timedelta, hidings: list[datetime]) -> Tally:  # noqa: C901 - the options are one list
-    @cache
-    def cheapest(done: int, seen: int) -> Cost:
-        if done == len(made) and seen == len(found):
-            return (0, 0, 0)
-        return min(_add(cost, cheapest(*rest)) for cost, rest in options(done, seen))
-
     def options(done: int, seen: int) -> Iterator[tuple[Cost, tuple[int, int]]]:
         if done < len(made):
             yield (1, 0, 1), (done + 1, seen)
@@ -124,7 +118,12 @@ def _compare(made: list[Step], found: list[Step], blind: timedelta, hidings: lis
             if seen < len(found) and _explains(group, found[seen]):
                 yield (0, len(group) - 1, 0), (end, seen + 1)
 
-    wrong, fleeting, missed = cheapest(0, 0)
+    # From the end: what is left costs least from there on.
+    cheapest: dict[tuple[int, int], Cost] = {(len(made), len(found)): (0, 0, 0)}
+    for done, seen in product(range(len(made), -1, -1), range(len(found), -1, -1)):
+        if (done, seen) not in cheapest:
+            cheapest[done, seen] = min(_add(cost, cheapest[rest]) for cost, rest in options(done, seen))
+    wrong, fleeting, missed = cheapest[0, 0]
     invented = wrong - missed
     return Tally(
         made=len(made) - fleeting,
