@@ -42,6 +42,7 @@ NAMING: Final = {
 Key = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite numbers rows by itself only in a column of exactly this type."""
 Json = JSON().with_variant(postgresql.JSONB(), "postgresql")
+OptionalJson = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 
 
 class Moment(TypeDecorator[datetime]):
@@ -83,7 +84,10 @@ targets = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("reported_errored", BigInteger),
     Column("reported_at", Moment),
+    Column("discovered_at", Moment),
+    Column("erasure_salt", LargeBinary),
 )
+"""``discovered_at``: when its user list was first read whole. ``erasure_salt`` goes into the digests in ``erased``."""
 
 budgets = Table(
     "budgets",
@@ -98,6 +102,9 @@ budgets = Table(
     Column("rejected", Text),
     Column("rejected_at", Moment, nullable=False),
     Column("probed_at", Moment, nullable=False),
+    Column("health", OptionalJson),
+    Column("reserve", Double, nullable=False, server_default="0"),
+    Column("awaited_at", Moment),
 )
 
 jobs = Table(
@@ -109,8 +116,11 @@ jobs = Table(
     Column("ran_at", Moment),
 )
 
+ACTIVE: Final = text("intent = 'active'")
 CLAIMABLE: Final = text("intent = 'active' AND presence <> 'invalid'")
 PRESENT: Final = text("intent = 'active' AND presence = 'present'")
+FAILED: Final = text(f"{PRESENT.text} AND failed_at IS NOT NULL")
+"""Users whose latest poll returned nothing about their connections."""
 OPEN: Final = "state IN ('pending', 'firing')"
 RAISED: Final = text("kind = 'error' AND incident_id IS NULL AND state <> 'withdrawn'")
 """Alerts that make a wave, or did; those of an incident left out."""
@@ -133,10 +143,19 @@ users = Table(
     Column("missing_since", Moment),
     Column("failures", Integer, nullable=False),
     Column("digest", LargeBinary),
+    Column("outcome", Text),
+    Column("failed_at", Moment),
+    Column("doubts", OptionalJson),
+    Column("unlisted_at", Moment),
+    Column("created_on", Moment),
     UniqueConstraint("target_id", "user_id"),
-    partial_index("ix_users_due", "target_id", "next_poll_at", where=CLAIMABLE.text),
+    partial_index("ix_users_due", "target_id", "next_poll_at", where=ACTIVE.text),
     partial_index("ix_users_seen", "target_id", "observed_at", where=PRESENT.text),
+    partial_index("ix_users_failed", "target_id", "failed_at", where=FAILED.text),
 )
+"""``outcome`` and ``failed_at`` tell how and when the latest poll failed, null where it was good. ``doubts`` holds what
+is absent but not yet confirmed to be. ``unlisted_at``: a complete user list read then did not name the user.
+``created_on`` is when Junction made the user, as far as discovery has read it."""
 
 connections = Table(
     "connections",
@@ -216,6 +235,7 @@ alerts = Table(
     Column("resolved_at", Moment),
     Column("resolved_by", Uuid),
     Column("reason", Text, nullable=False),
+    Column("updates", Integer, nullable=False, server_default="0"),
     partial_index("uq_alerts_open", "member", "provider", "resource", where=OPEN, unique=True),
     Index("ix_alerts_member", "member", "began_at"),
     partial_index("ix_alerts_raised", "confirmed_at", "target_id", "provider", "error_type", where=RAISED.text),
@@ -253,6 +273,9 @@ undecided = Table(
     Column("member", Key, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("transition_id", Uuid),
     Column("at", Moment, nullable=False),
+    Column("kind", Text),
+    Column("set_aside_at", Moment),
+    Column("reason", Text),
     Index("ix_undecided_member", "member"),
     sqlite_autoincrement=True,  # a number that an erased user's row had must not become another's while it is settled
 )
@@ -287,6 +310,7 @@ outbox = Table(
     partial_index("ix_outbox_pending", "sink", "next_attempt_at", "id", where="written_at IS NULL"),
     partial_index("ix_outbox_incidents", "sink", "id", where=WAITING_INCIDENT),
     partial_index("ix_outbox_sent", "sink", "written_at", where=SENT),
+    sqlite_autoincrement=True,  # the number of an erased user's row must not become another's while it is settled
 )
 """``written_at`` is when a notice was done with, ``outcome`` how: delivered, rolled_up or gave_up."""
 
@@ -300,3 +324,12 @@ counts = Table(
     Column("c", Text, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
+
+erased = Table(
+    "erased",
+    metadata,
+    Column("target_id", SmallInteger, ForeignKey("targets.id"), primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("erased_at", Moment, nullable=False),
+)
+"""Users that were erased, as salted hashes: discovery leaves them out until a person adds them again."""
