@@ -134,3 +134,7 @@ class Recorded:
     def database_up(self, up: bool) -> None:
         """Record."""
         self._record("database_up", up)
+
+    def job_crashed(self, job: str) -> None:
+        """Record."""
+        self._record("job_crashed", job)
