@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from monitor.core.cadence import needed_rate
-from monitor.core.model import ERROR, UNSPECIFIED
+from monitor.core.model import ERROR, OBSERVED, UNSPECIFIED, Outcome
 from monitor.core.tally import Count
 from monitor.errors import StoreError
 
@@ -37,6 +37,7 @@ REPORTED_WITHIN: Final = timedelta(minutes=15)
 EXPORTED: Final = 200
 """Distinct values of a label; the rest reads ``other``."""
 OTHER: Final = "other"
+UNSEEN_REASONS: Final = tuple(outcome.value for outcome in Outcome if outcome not in OBSERVED)
 USER_STATES: Final = ("active", "paused", "gone")
 _WORD: Final = re.compile(r"[a-z0-9_]{1,64}")
 
@@ -161,6 +162,13 @@ class DomainCollector(Collector):
         states: dict[Labels, float] = {(target, state): 0 for target in self._rates_allowed for state in USER_STATES}
         states |= {(key[0], key[1]): amount for key, amount in self._sums(Count.USERS).items()}
         yield _gauge("junction_users", "Users of the cohort by state.", ("state",), states)
+        unseen: dict[Labels, float] = {(name, reason): 0 for name in self._rates_allowed for reason in UNSEEN_REASONS}
+        unseen |= {(key[0], key[1]): amount for key, amount in self._sums(Count.UNSEEN).items()}
+        yield _gauge(
+            "junction_monitor_unseen_users",
+            "Active users whose last two polls or more returned nothing, by how the last one ended.",
+            ("reason",), unseen,
+        )  # fmt: skip
         yield from self._fresh()
         yield from self._rates(states)
         yield _gauge(

@@ -79,12 +79,15 @@ async def _explain(config: "Config", target: str | None, user: "UUID") -> bool:
 
 
 def _about(member: "Member", now: "datetime") -> "Iterator[str]":
-    reason = f" ({member.reason})" if member.reason else ""
+    reason = f" ({member.reason})" if member.reason and not member.failures else ""
     yield f"user      {member.user_id} of {member.target}: {records.member_state(member)}{reason}"
     yield f"known     since {_when(member.registered_at, now)}"
     seen = _when(member.observed_at, now) if member.observed_at else "never"
     failures = f", {member.failures} polls since showed nothing" if member.failures else ""
     yield f"seen      {seen}{failures}"
+    if member.failures and member.outcome and member.failed_at:
+        why = f" ({member.reason})" if member.reason else ""
+        yield f"failed    {member.outcome}{why}, {_when(member.failed_at, now)}"
 
 
 def _show_connections(found: "list[ConnectionView]", now: "datetime") -> None:

@@ -29,11 +29,11 @@ import structlog
 from monitor.app.opening import run_in_loop
 from monitor.availability import Availability
 from monitor.core.judge import Cadence
-from monitor.job_border import JobBorder
 from monitor.core.policy import Policy
 from monitor.delivery import Courier, Health, Rules
 from monitor.evaluator import Evaluator
 from monitor.housekeeping import Pruning, Retention
+from monitor.job_border import JobBorder
 from monitor.poller import Poller, PollerSettings, Target, TargetSettings
 from monitor.poller.committer import Committer
 from monitor.poller.report import Report

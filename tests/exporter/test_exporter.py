@@ -43,6 +43,7 @@ CONTRACT: Final = {
     "junction_monitor_poll_duration_seconds": ("histogram", T),
     "junction_monitor_poll_lag_seconds": ("histogram", T),
     "junction_monitor_overdue_users": ("gauge", T),
+    "junction_monitor_unseen_users": ("gauge", T | {"reason"}),
     "junction_monitor_target_up": ("gauge", T),
     "junction_monitor_requests": ("counter", T | {"code"}),
     "junction_monitor_throttle_factor": ("gauge", T),
