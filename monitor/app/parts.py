@@ -23,6 +23,7 @@ from monitor.pacing import Pacer
 from monitor.poller import Poller, PollerSettings, Target, TargetSettings
 from monitor.poller.committer import Committer
 from monitor.poller.report import Report
+from monitor.tls import check_authorities
 from monitor.turns import Job, Turns
 
 if TYPE_CHECKING:
@@ -42,7 +43,12 @@ PRUNE_PAUSE: Final = 0.02
 
 
 def junction(config: Config, target: TargetConfig) -> JunctionClient:
-    """Return the client of one target; it is to be closed."""
+    """Return the client of one target; it is to be closed.
+
+    Raises:
+        ConfigurationError: the certificates to verify with cannot be read.
+    """
+    check_authorities()
     return JunctionClient(
         base_url=target.url,
         api_key=target.key,

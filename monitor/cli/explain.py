@@ -68,13 +68,13 @@ async def _explain(config: "Config", target: str | None, user: "UUID") -> bool:
             streams.note(f"{user}: not known to {target or 'any target'}")
             return False
         for each in _about(member, now):
-            streams.put(f"{each}\n")
+            streams.put_line(each)
         views = [each async for each in store.views.connections(target=name, user_id=user)]
         alerts = [each async for each in store.views.alerts(AlertFilter(target=name, user_id=user))]
         _show_connections(views, now)
         await _show_timeline(store, name, user, policy, alerts)
         for next_step in _next(member, alerts, now):
-            streams.put(f"{next_step}\n")
+            streams.put_line(next_step)
     return True
 
 
@@ -96,7 +96,7 @@ def _show_connections(found: "list[ConnectionView]", now: "datetime") -> None:
         error = f" {row.error_type or 'unspecified'}" if row.in_error else ""
         lacking = sorted(name for name, word in row.resources.items() if word != "available")
         lacks = f"; without {', '.join(lacking)}" if lacking else ""
-        streams.put(f"now       {row.provider}: {row.status}{error} since {_when(each.since, now)}{lacks}\n")
+        streams.put_line(f"now       {row.provider}: {row.status}{error} since {_when(each.since, now)}{lacks}")
 
 
 async def _show_timeline(

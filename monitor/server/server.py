@@ -86,7 +86,9 @@ class Server:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(self._host, self.port, type=socket.SOCK_STREAM)
             family, *_, address = found[0]
-            listening = socket.create_server(address[:2], family=family)
+            # "::" means every address of this machine; without this option it means those of IPv6 alone.
+            every_address = address[0] == "::" and socket.has_dualstack_ipv6()
+            listening = socket.create_server(address[:2], family=family, dualstack_ipv6=every_address)
         except OSError as error:
             where = f"{self._host}:{self.port}"
             raise MonitorError(f"cannot listen on {where} (http.host, http.port): {error.strerror}") from error

@@ -11,6 +11,7 @@ import httpx
 from monitor import __version__
 from monitor.core.wording import clean
 from monitor.ports import Receipt, Reception
+from monitor.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,7 @@ PASSING: Final = frozenset({408, 425, 429})
 class Poster:
     """Posts JSON. Proxies of the environment are ignored and redirects are never followed: what is sent is secret.
 
-    Certificates are verified; ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` name a private authority.
+    Certificates are verified, see :mod:`monitor.tls`.
     """
 
     def __init__(
@@ -43,11 +44,14 @@ class Poster:
             timeout: from the start of a request to the end of its answer, the wait for a free connection included.
             connections: the most that are open at once.
             transport: what requests go through instead of the network.
+
+        Raises:
+            ConfigurationError: the certificates to verify with cannot be read.
         """
         self._seconds = timeout.total_seconds()
         self._client = httpx.AsyncClient(
             headers=HEADERS,
-            verify=httpx.create_ssl_context(),
+            verify=client_context(),
             trust_env=False,
             follow_redirects=False,
             timeout=self._seconds,
