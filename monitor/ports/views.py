@@ -67,6 +67,14 @@ class TransitionFilter:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationBacklog:
+    """Transitions that are not yet evaluated, those set aside included; ``oldest`` is None without any."""
+
+    entries: int
+    oldest: datetime | None
+
+
 class Views(Protocol):
     """Questions that change nothing."""
 
@@ -76,6 +84,10 @@ class Views(Protocol):
 
     async def freshness(self, target: str, *, interval: timedelta, now: datetime) -> Freshness:
         """Return how current the watch over ``target`` is."""
+        ...
+
+    async def evaluation_backlog(self) -> EvaluationBacklog:
+        """Return how much waits to be evaluated, and since when."""
         ...
 
     async def reported(self, *, since: datetime) -> Mapping[str, int]:

@@ -9,12 +9,22 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from monitor.core.model import Intent
 from monitor.core.tally import Count, Key
-from monitor.ports import ConnectionView, Freshness, PastSnapshot
+from monitor.ports import ConnectionView, EvaluationBacklog, Freshness, PastSnapshot
 from monitor.store import rows
 from monitor.store.paging import Pages
 from monitor.store.raised import Raised
 from monitor.store.schema import head, mismatch, refuse_other_than
-from monitor.store.tables import CLAIMABLE, PRESENT, connections, counts, snapshots, targets, transitions, users
+from monitor.store.tables import (
+    CLAIMABLE,
+    PRESENT,
+    connections,
+    counts,
+    snapshots,
+    targets,
+    transitions,
+    undecided,
+    users,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -69,6 +79,13 @@ class SqlViews:
             ).one()
         active, not_fresh, never, overdue, oldest, latest = answers
         return Freshness(fresh=max(0, (active or 0) - not_fresh - never), overdue=overdue, oldest=oldest, latest=latest)
+
+    async def evaluation_backlog(self) -> EvaluationBacklog:
+        """Return how much waits to be evaluated, and since when."""
+        query = select(func.count().label("entries"), func.min(undecided.c.at).label("oldest"))
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query.select_from(undecided))).one()
+        return EvaluationBacklog(entries=row.entries, oldest=row.oldest)
 
     async def reported(self, *, since: datetime) -> Mapping[str, int]:
         """Return the vendor's own total of errored connections, by target, where it was had since then."""

@@ -33,6 +33,7 @@ from monitor.core.policy import Policy
 from monitor.delivery import Courier, Health, Rules
 from monitor.evaluator import Evaluator
 from monitor.housekeeping import Pruning, Retention
+from monitor.job_border import JobBorder
 from monitor.poller import Poller, PollerSettings, Target, TargetSettings
 from monitor.poller.committer import Committer
 from monitor.poller.report import Report
@@ -129,7 +130,9 @@ class Life:
             clock=self._clock,
             on_commit=lambda _: None,
         )
-        self._evaluator = Evaluator(alerts=store.alerts, policy=Policy(), sinks=["log"], clock=self._clock)
+        self._evaluator = Evaluator(
+            alerts=store.alerts, policy=Policy(), sinks=["log"], metrics=self._metrics, log=log, clock=self._clock
+        )
         self._courier = Courier(
             "log",
             self._heard,
@@ -137,7 +140,7 @@ class Life:
             outbox=store.outbox,
             health=Health("log", log),
             metrics=self._metrics,
-            availability=availability,
+            border=JobBorder(availability, self._metrics, log),
             log=log,
             clock=self._clock,
         )

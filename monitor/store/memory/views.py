@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor.core.model import Intent, User
 from monitor.core.tally import user_state
-from monitor.ports import ConnectionView, Freshness
+from monitor.ports import ConnectionView, EvaluationBacklog, Freshness
 from monitor.store.memory.batch import closed
 
 if TYPE_CHECKING:
@@ -42,6 +42,12 @@ class MemoryViews:
             oldest=min(seen, default=None),
             latest=max(seen, default=None),
         )
+
+    async def evaluation_backlog(self) -> EvaluationBacklog:
+        """Return how much waits to be evaluated, and since when."""
+        queue, removed_at = self._tables.undecided, self._tables.removed_at
+        times = [each.observed_at if each else removed_at[number] for number, (_, each) in queue.items()]
+        return EvaluationBacklog(entries=len(times), oldest=min(times, default=None))
 
     async def reported(self, *, since: datetime) -> Mapping[str, int]:
         """Return the vendor's own total of errored connections, by target, where it was had since then."""
