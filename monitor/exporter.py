@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from monitor.core.tally import Key
     from monitor.metrics import ProgrammeMetrics
-    from monitor.ports import Freshness, Store
+    from monitor.ports import EvaluationBacklog, Freshness, Store
 
 WITHIN: Final = 2.0
 """Seconds that the database has for a scrape."""
@@ -48,13 +48,15 @@ Labels = tuple[str, ...]
 class DomainFigures:
     """What the database says at one moment.
 
-    ``undelivered`` is the number of alert notices that wait by sink, ``reported`` the vendor's own total by target.
+    ``undelivered`` is the number of alert notices that wait by sink, ``reported`` the vendor's own total by target,
+    ``backlog`` what is not yet evaluated.
     """
 
     counts: Mapping[Key, int]
     freshness: Mapping[str, Freshness]
     undelivered: Mapping[str, int]
     reported: Mapping[str, int]
+    backlog: EvaluationBacklog
 
 
 class Exporter:
@@ -108,6 +110,7 @@ class Exporter:
             freshness={name: await views.freshness(name, interval=self._interval, now=now) for name in self._rates},
             undelivered={**dict.fromkeys(self._sinks, 0), **await self._store.outbox.undelivered()},
             reported=await views.reported(since=now - REPORTED_WITHIN),
+            backlog=await views.evaluation_backlog(),
         )
 
 
@@ -182,6 +185,22 @@ class DomainCollector(Collector):
         for sink, count in self._figures.undelivered.items():
             waiting.add_metric((sink,), count)
         yield waiting
+        yield from self._undecided()
+
+    def _undecided(self) -> Iterator[Metric]:
+        backlog = self._figures.backlog
+        yield GaugeMetricFamily(
+            "junction_monitor_undecided_transitions",
+            "Transitions that are not yet evaluated, those set aside included.",
+            value=backlog.entries,
+        )
+        oldest = GaugeMetricFamily(
+            "junction_monitor_oldest_undecided_timestamp_seconds",
+            "Unix time at which the oldest transition was observed that is not yet evaluated; absent without one.",
+        )
+        if backlog.oldest is not None:
+            oldest.add_metric((), backlog.oldest.timestamp())
+        yield oldest
 
     def _fresh(self) -> Iterator[Metric]:
         by_target = self._figures.freshness.items()

@@ -1,7 +1,8 @@
 """Recurring jobs that run on one replica at a time: whoever gets the lease takes the turn.
 
 1. A tick tries to take the job; it is had by nobody else and did not run for its interval.
-2. While the job runs its lease is renewed; if somebody else took it over meanwhile, it is cancelled here.
+2. While the job runs its lease is renewed; if another replica took it over meanwhile, or the renewal itself fails, the
+   job is cancelled here.
 3. At the end the time of the run is stored, so that a restart of the daemon is no reason to run it again.
 """
 
@@ -12,16 +13,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from monitor import events
 from monitor.errors import StoreUnavailable
+from monitor.supervisor import on_end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
-    from structlog.typing import FilteringBoundLogger
-
-    from monitor.availability import Availability
+    from monitor.job_border import JobBorder
     from monitor.ports import Upkeep
 
 LEASE: Final = timedelta(seconds=60)
@@ -41,17 +40,9 @@ class Job:
 class Turns:
     """Runs jobs in turn with the other replicas, and owns what runs here."""
 
-    def __init__(
-        self,
-        upkeep: Upkeep,
-        *,
-        availability: Availability,
-        log: FilteringBoundLogger,
-        clock: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, upkeep: Upkeep, *, border: JobBorder, clock: Callable[[], datetime]) -> None:
         self._upkeep = upkeep
-        self._availability = availability
-        self._log = log
+        self._border = border
         self._clock = clock
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -70,19 +61,16 @@ class Turns:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _take(self, job: Job) -> None:
-        try:
+        async with self._border(job.name):
             held = await self._upkeep.begin(job.name, every=job.every, now=self._clock(), lease=LEASE)
-            self._availability.answered(job.name)
             if held is not None:
                 await self._run(job, held)
-        except StoreUnavailable as error:
-            self._availability.lost(job.name, error)
-        except Exception:  # noqa: BLE001 - the job's border: the next tick tries again
-            self._log.exception(events.JOB_CRASHED, job=job.name)
 
     async def _run(self, job: Job, held: int) -> None:
         began, ran_at = self._clock(), None
-        keeping = asyncio.create_task(self._keep(job, held, asyncio.current_task()))
+        working = asyncio.current_task()
+        keeping = asyncio.create_task(self._keep_lease(job, held), name=f"renew {job.name}")
+        on_end(keeping, lambda error: self._end_without_lease(job, working, error))
         try:
             done = await job.work()
             ran_at = began if done else began - job.every + min(job.every, RETRY)
@@ -90,13 +78,19 @@ class Turns:
             keeping.cancel()
             await self._upkeep.end(job.name, held, ran_at=ran_at)
 
-    async def _keep(self, job: Job, held: int, task: asyncio.Task[None] | None) -> None:
-        ours = True
-        while ours:
+    async def _keep_lease(self, job: Job, held: int) -> None:
+        """Renew the lease; return when another replica has it."""
+        is_ours = True
+        while is_ours:
             await asyncio.sleep(LEASE.total_seconds() / 3)
             try:
-                ours = await self._upkeep.renew(job.name, held, now=self._clock(), lease=LEASE)
+                is_ours = await self._upkeep.renew(job.name, held, now=self._clock(), lease=LEASE)
             except StoreUnavailable as error:
-                self._availability.lost(job.name, error)
-        if task is not None:
-            task.cancel()
+                self._border.availability.lost(job.name, error)
+
+    def _end_without_lease(self, job: Job, working: asyncio.Task[None] | None, error: BaseException | None) -> None:
+        """Cancel a job that nobody renews the lease of: another replica may run it soon."""
+        if error is not None:
+            self._border.crashed(f"renew {job.name}", None, error)
+        if working is not None:
+            working.cancel()

@@ -14,7 +14,6 @@ from monitor.app.privacy import external_user_id, log_user_id
 from monitor.availability import Availability
 from monitor.core.judge import Cadence
 from monitor.core.tally import Count, Key
-from monitor.errors import StoreUnavailable
 from monitor.evaluator import Evaluator
 from monitor.housekeeping import CROSS_CHECK_EVERY, PRUNE_EVERY, Pruning, Retention, TargetJobs
 from monitor.job_border import JobBorder
@@ -59,9 +58,17 @@ def junction(config: Config, target: TargetConfig) -> JunctionClient:
     )
 
 
-def evaluator(config: Config, store: Store) -> Evaluator:
+def evaluator(config: Config, store: Store, metrics: Metrics, log: FilteringBoundLogger) -> Evaluator:
     """Return what decides on alerts."""
-    return Evaluator(alerts=store.alerts, policy=alert_policy(config), sinks=config.alerts.sink_names, clock=clock)
+    return Evaluator(
+        alerts=store.alerts,
+        policy=alert_policy(config),
+        sinks=config.alerts.sink_names,
+        metrics=metrics,
+        log=log,
+        clock=clock,
+        user_id=log_user_id(config.privacy),
+    )
 
 
 class Parts:
@@ -82,7 +89,7 @@ class Parts:
         """On the monotonic clock; users may be due later than they should be, and till then become so."""
         self.availability = Availability(metrics, log)
         self.border = JobBorder(self.availability, metrics, log)
-        self.turns = Turns(store.upkeep, availability=self.availability, log=log, clock=clock)
+        self.turns = Turns(store.upkeep, border=self.border, clock=clock)
         self.targets = {
             name: Target(
                 TargetSettings(
@@ -156,7 +163,7 @@ class Parts:
 
     async def size_up(self) -> None:
         """Fit the interval of each target to its cohort, and bring forward who is due later than that."""
-        try:
+        async with self.border("size-up"):
             counts = await self._store.views.counts()
             for name, target in self.targets.items():
                 users = counts.get(Key(name, Count.USERS, "active"), 0)
@@ -164,9 +171,6 @@ class Parts:
                     await self.bring_forward(target)
             if self._misplaced_until is not None and time.monotonic() > self._misplaced_until:
                 self._misplaced_until = None
-            self.availability.answered("size-up")
-        except StoreUnavailable as error:
-            self.availability.lost("size-up", error)
 
     async def bring_forward(self, target: Target) -> None:
         """Give users that are due later than the interval their place in it."""

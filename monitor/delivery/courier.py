@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from monitor import events
 from monitor.delivery import backoff
 from monitor.delivery.storm import Storm
-from monitor.errors import StoreUnavailable
+from monitor.job_border import notify
 from monitor.ports import ANSWERED, Done, Reception
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from monitor.availability import Availability
     from monitor.delivery.health import Health
+    from monitor.job_border import JobBorder
     from monitor.ports import Metrics, Notice, Outbox, Receipt, Sink, SummarySink
 
 MANY: Final = 1000
@@ -62,7 +62,7 @@ class Courier:
         outbox: Outbox,
         health: Health,
         metrics: Metrics,
-        availability: Availability,
+        border: JobBorder,
         log: FilteringBoundLogger,
         clock: Callable[[], datetime],
     ) -> None:
@@ -72,7 +72,7 @@ class Courier:
         self._outbox = outbox
         self._health = health
         self._metrics = metrics
-        self._availability = availability
+        self._border = border
         self._log = log
         self._clock = clock
         self._pause = backoff.Pause()
@@ -101,14 +101,9 @@ class Courier:
                 return
 
     async def _round(self) -> None:
-        job = f"notify {self.name}"
-        try:
+        # What was not marked when a round fails is sent again at a later tick.
+        async with self._border(notify(self.name)):
             await (self._deliver() if self._storm is None else self._deliver_within(self._storm))
-            self._availability.answered(job)
-        except StoreUnavailable as error:
-            self._availability.lost(job, error)
-        except Exception:  # noqa: BLE001 - the job's border: what was not marked is told again at a later tick
-            self._log.exception(events.JOB_CRASHED, job=job)
 
     async def _deliver(self) -> None:
         while notices := await self._claim(self._rules.at_once):

@@ -9,12 +9,22 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from monitor.core.model import Intent
 from monitor.core.tally import Count, Key
-from monitor.ports import ConnectionView, Freshness, PastSnapshot
+from monitor.ports import ConnectionView, EvaluationBacklog, Freshness, PastSnapshot
 from monitor.store import budgets, rows
 from monitor.store.paging import Pages
 from monitor.store.raised import Raised
 from monitor.store.schema import head, mismatch, refuse_other_than
-from monitor.store.tables import CLAIMABLE, PRESENT, connections, counts, snapshots, targets, transitions, users
+from monitor.store.tables import (
+    CLAIMABLE,
+    PRESENT,
+    connections,
+    counts,
+    snapshots,
+    targets,
+    transitions,
+    undecided,
+    users,
+)
 from monitor.store.tables import budgets as budgets_table
 
 if TYPE_CHECKING:
@@ -77,6 +87,13 @@ class SqlViews:
         asked = select(budgets_table, targets.c.name).join(targets)
         async with self._database.reading() as connection:
             return {row.name: budgets.of_row(row).health for row in await connection.execute(asked)}
+
+    async def evaluation_backlog(self) -> EvaluationBacklog:
+        """Return how much waits to be evaluated, and since when."""
+        query = select(func.count().label("entries"), func.min(undecided.c.at).label("oldest"))
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query.select_from(undecided))).one()
+        return EvaluationBacklog(entries=row.entries, oldest=row.oldest)
 
     async def reported(self, *, since: datetime) -> Mapping[str, int]:
         """Return the vendor's own total of errored connections, by target, where it was had since then."""

@@ -131,7 +131,9 @@ class Life:
             clock=self._clock,
             on_commit=lambda _: None,
         )
-        self._evaluator = Evaluator(alerts=store.alerts, policy=Policy(), sinks=["log"], clock=self._clock)
+        self._evaluator = Evaluator(
+            alerts=store.alerts, policy=Policy(), sinks=["log"], metrics=self._metrics, log=log, clock=self._clock
+        )
         self._courier = Courier(
             "log",
             self._heard,
@@ -139,7 +141,7 @@ class Life:
             outbox=store.outbox,
             health=Health("log", log),
             metrics=self._metrics,
-            availability=availability,
+            border=JobBorder(availability, self._metrics, log),
             log=log,
             clock=self._clock,
         )

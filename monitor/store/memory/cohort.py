@@ -105,11 +105,13 @@ class MemoryCohort:
         elif intent is Intent.PAUSED:
             self._replace(row, replace(row, intent=intent, lease=None, leased_until=None))
         elif row.intent is not Intent.REMOVED:
-            self._remove(row)
+            self._remove(row, now)
 
-    def _remove(self, row: Row) -> None:
+    def _remove(self, row: Row, now: datetime) -> None:
         self._replace(row, replace(row, intent=Intent.REMOVED, lease=None, leased_until=None))
-        self._tables.undecided[self._tables.number()] = (row.key, None)
+        number = self._tables.number()
+        self._tables.undecided[number] = (row.key, None)
+        self._tables.removed_at[number] = now
 
 
 def _is_open(row: Row, intent: Intent) -> bool:

@@ -123,6 +123,10 @@ class Tables:
         self.notices: dict[int, Waiting] = {}
         self.histories: dict[int, list[Transition]] = {}
         self.undecided: dict[int, tuple[int, Transition | None]] = {}
+        self.removed_at: dict[int, datetime] = {}
+        """When a user was removed, by the number of the entry that says so."""
+        self.set_aside: dict[int, str] = {}
+        """Why an entry is left out of evaluations, by its number."""
         self.alerts: dict[UUID, Filed] = {}
         self.open: dict[UUID, Alert] = {}
         self.incidents: dict[UUID, IncidentView] = {}
@@ -176,6 +180,12 @@ class Tables:
         if not transition.baseline:
             self.undecided[self.number()] = (key, transition)
 
+    def drop_entry(self, number: int) -> None:
+        """Take an entry out of the queue."""
+        self.undecided.pop(number, None)
+        self.removed_at.pop(number, None)
+        self.set_aside.pop(number, None)
+
     def waiting(self) -> frozenset[UUID]:
         """Return the transitions that no alert decision was taken on yet."""
         return frozenset(each.id for _, each in self.undecided.values() if each)
@@ -217,7 +227,7 @@ class Tables:
             del self.alerts[each_id]
             self.open.pop(each_id, None)
         for number in [number for number, (owner, _) in self.undecided.items() if owner == key]:
-            del self.undecided[number]
+            self.drop_entry(number)
         for number in [number for number, notice in self.notices.items() if notice.member == key]:
             del self.notices[number]
 

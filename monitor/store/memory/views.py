@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor.core.model import Intent, User
 from monitor.core.tally import user_state
-from monitor.ports import ConnectionView, Freshness
+from monitor.ports import ConnectionView, EvaluationBacklog, Freshness
 from monitor.store.memory.batch import closed
 
 if TYPE_CHECKING:
@@ -47,6 +47,12 @@ class MemoryViews:
     async def health(self) -> Mapping[str, TargetHealth]:
         """Return what is known of each target as a whole."""
         return {name: budget.health for name, budget in self._tables.budgets.items()}
+
+    async def evaluation_backlog(self) -> EvaluationBacklog:
+        """Return how much waits to be evaluated, and since when."""
+        queue, removed_at = self._tables.undecided, self._tables.removed_at
+        times = [each.observed_at if each else removed_at[number] for number, (_, each) in queue.items()]
+        return EvaluationBacklog(entries=len(times), oldest=min(times, default=None))
 
     async def reported(self, *, since: datetime) -> Mapping[str, int]:
         """Return the vendor's own total of errored connections, by target, where it was had since then."""
