@@ -28,6 +28,8 @@ COMMIT_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 DELAY_SECONDS: Final = (10, 30, 60, 300, 900, 1800, 3600, 2 * 3600, 6 * 3600, 86400)
 RECOVERY_SECONDS: Final = (60, 300, 900, 3600, 6 * 3600, 86400, 2 * 86400, 7 * 86400, 30 * 86400)
 DELIVERY_OUTCOMES: Final = ("delivered", "failed", "rolled_up", "gave_up")
+JOBS: Final = ("claim", "commit", "poll", "evaluate", "notify", "size-up", "prune", "http server", "clock watch")
+"""Jobs of every daemon; those of targets and sinks come with them."""
 CLOCK: Final = "by this process's own clock"
 
 
@@ -118,6 +120,12 @@ class ProgrammeMetrics:
             ("sink", "outcome"),
             registry=registry,
         )
+        self._crashes = Counter(
+            "junction_monitor_jobs_crashed_total",
+            "Unexpected failures of the monitor's own jobs.",
+            ("job",),
+            registry=registry,
+        )
         self._database = Gauge(
             "junction_monitor_database_up", "1 while the database does what it is asked.", registry=registry
         )
@@ -138,9 +146,14 @@ class ProgrammeMetrics:
                 self._polls.labels(name, outcome.value)
             for each in (self._malformed, self._delay, self._recovery):
                 each.labels(name)
+            for job in ("cross-check", "discover"):
+                self._crashes.labels(f"{job} {name}")
             self._up.labels(name).set(1)
             self._throttle.labels(name).set(1)
+        for job in JOBS:
+            self._crashes.labels(job)
         for sink in sinks:
+            self._crashes.labels(f"notify {sink}")
             for each_outcome in DELIVERY_OUTCOMES:
                 self._deliveries.labels(sink, each_outcome)
 
@@ -193,3 +206,7 @@ class ProgrammeMetrics:
     def database_up(self, up: bool) -> None:
         """The database answers, or does not."""
         self._database.set(int(up))
+
+    def job_crashed(self, job: str) -> None:
+        """A job ended by an exception that nobody expected."""
+        self._crashes.labels(job).inc()

@@ -17,6 +17,7 @@ from monitor.core.tally import Count, Key
 from monitor.errors import StoreUnavailable
 from monitor.evaluator import Evaluator
 from monitor.housekeeping import CROSS_CHECK_EVERY, PRUNE_EVERY, Pruning, Retention, TargetJobs
+from monitor.job_border import JobBorder
 from monitor.junction import JunctionClient
 from monitor.pacing import Pacer
 from monitor.poller import Poller, PollerSettings, Target, TargetSettings
@@ -74,13 +75,18 @@ class Parts:
         self._misplaced_until: float | None = None
         """On the monotonic clock; users may be due later than they should be, and till then become so."""
         self.availability = Availability(metrics, log)
+        self.border = JobBorder(self.availability, metrics, log)
         self.turns = Turns(store.upkeep, availability=self.availability, log=log, clock=clock)
         self.targets = {
             name: Target(
                 TargetSettings(
                     name=name,
                     max_requests_per_second=target.max_requests_per_second,
-                    cadence=Cadence(interval=config.poll.interval, gone_interval=config.poll.gone_interval),
+                    cadence=Cadence(
+                        interval=config.poll.interval,
+                        gone_interval=config.poll.gone_interval,
+                        believe_absence_after=config.poll.believe_absence_after,
+                    ),
                 ),
                 junction(config, target),
                 metrics,
@@ -98,7 +104,8 @@ class Parts:
                 clock=clock,
             ),
             settings=PollerSettings(concurrency=config.poll.concurrency, timeout=config.poll.timeout),
-            availability=self.availability,
+            border=self.border,
+            metrics=metrics,
             log=log,
             clock=clock,
             on_commit=on_commit,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ERROR: Final = "error"
 CONNECTED: Final = "connected"
+PAUSED: Final = "paused"
+KNOWN_STATUSES: Final = frozenset({CONNECTED, ERROR, PAUSED})
 AVAILABLE: Final = "available"
 UNSPECIFIED: Final = "unspecified"
 """Stands where the vendor gave no error type."""

@@ -17,6 +17,7 @@ from monitor.ports.outbox import (
     SummarySink,
 )
 from monitor.ports.store import (
+    Assessed,
     Claimed,
     Cohort,
     Cursor,
@@ -36,6 +37,7 @@ __all__ = [
     "AlertView",
     "Alerts",
     "Answer",
+    "Assessed",
     "Claimed",
     "Cohort",
     "ConnectionView",

@@ -64,3 +64,7 @@ class Metrics(Protocol):
     def database_up(self, up: bool) -> None:
         """The database answers, or does not."""
         ...
+
+    def job_crashed(self, job: str) -> None:
+        """A job of the monitor ended by an exception that nobody expected."""
+        ...

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from monitor.core.budget import Budget, Pace
     from monitor.core.judge import Claim, Known, Verdict
     from monitor.core.model import Intent, Presence
+    from monitor.core.target_health import PollAnswer, RecentPolls
     from monitor.ports.alerts import Alerts
     from monitor.ports.junction import ListedUser
     from monitor.ports.outbox import Outbox
@@ -28,10 +29,14 @@ Cursor = tuple["datetime", int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """What a claim came to: users in hand, and the target's budget after it."""
+    """What a claim came to: users in hand, and the target's budget after it.
+
+    ``asks`` says that the caller is to ask the target about itself; nobody else does for some seconds.
+    """
 
     claims: list[Claim]
     budget: Budget
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,26 +47,52 @@ class Granted:
     budget: Budget
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessed:
+    """What answers made of a target: its budget before and after them, and the recently polled users with them."""
+
+    before: Budget
+    after: Budget
+    recent: RecentPolls
+
+
 class Polls(Protocol):
     """The queue: who is due, and what came of it."""
 
     async def claim(self, target: str, *, limit: int, now: datetime, lease: timedelta, pace: Pace) -> Claimed:
-        """Take active users (gone ones included) that are due, oldest due first, under a lease.
+        """Take active users (gone and invalid ones included) that are due, oldest due first, under a lease.
 
         As many as are due, at most ``limit``, and at most as the target's budget allows, which all replicas share and
         which is debited in the same transaction, after the lessons of ``pace``. A user under a lease that has not
-        expired is not handed out. Paused, invalid and removed users never are.
+        expired is not handed out. Paused and removed users never are.
         """
         ...
 
     async def spend(self, target: str, wanted: int, *, now: datetime, pace: Pace) -> Granted:
-        """Debit the target's budget for requests that are not polls of due users, as many as it allows."""
+        """Debit the target's budget for polls of users that a person named, as many as it allows."""
+        ...
+
+    async def spend_reserved(self, target: str, wanted: int, *, now: datetime, pace: Pace) -> Granted:
+        """Debit the target's budget for requests beside polls, as many as it allows; a tenth of it is kept for them."""
         ...
 
     async def claim_users(
         self, target: str, user_ids: Sequence[UUID], *, now: datetime, lease: timedelta
     ) -> list[Claim]:
         """Take these users, whether due or not; those that are not active or under a live lease are left out."""
+        ...
+
+    async def assess(
+        self, target: str, answers: Sequence[PollAnswer], *, since: datetime, now: datetime, pace: Pace
+    ) -> Assessed:
+        """Take in what answers, not committed yet, say of their target as a whole, after the lessons of ``pace``.
+
+        ``since`` bounds who was polled recently.
+        """
+        ...
+
+    async def note_question(self, target: str, answer: PollAnswer, *, now: datetime, pace: Pace) -> Assessed:
+        """Take in what came back when the target was asked about itself; the recent polls are left out."""
         ...
 
     async def known(self, claims: Sequence[Claim]) -> Mapping[int, Known]:
@@ -119,6 +150,8 @@ class Member:
     observed_at: datetime | None
     next_poll_at: datetime
     failures: int
+    outcome: str | None = None
+    failed_at: datetime | None = None
 
 
 class Cohort(Protocol):

@@ -40,6 +40,8 @@ MEMBER: Final = (
     users.c.observed_at,
     users.c.next_poll_at,
     users.c.failures,
+    users.c.outcome,
+    users.c.failed_at,
     targets.c.name.label("target"),
 )
 
@@ -145,14 +147,14 @@ class SqlCohort:
         if intent is Intent.ACTIVE:
             ended["next_poll_at"] = now  # type: ignore[assignment]
             cured = and_(theirs, users.c.presence == Presence.INVALID)
-            await connection.execute(update(users).where(cured).values(presence=Presence.PRESENT.value, reason=None))
+            await connection.execute(update(users).where(cured).values(registration.CURED))
         await connection.execute(update(users).where(theirs).values(ended))
         counts: Counter[tally.Key] = _users(target, intent, Presence.PRESENT, 0)
         for each in found:
             presence = Presence(each.presence)
             after = Presence.PRESENT if intent is Intent.ACTIVE and presence is Presence.INVALID else presence
-            counts.subtract(tally.of_user(target, Intent(each.intent), presence))
-            counts.update(tally.of_user(target, intent, after))
+            counts.subtract(tally.of_user(target, Intent(each.intent), presence, each.failures, each.outcome))
+            counts.update(tally.of_user(target, intent, after, each.failures, each.outcome))
         await self._move(connection, counts)
 
     async def _remove(self, connection: AsyncConnection, target: str, found: Sequence[Record], now: datetime) -> None:
@@ -196,4 +198,6 @@ def _member(row: Record) -> Member:
         observed_at=row.observed_at,
         next_poll_at=row.next_poll_at,
         failures=row.failures,
+        outcome=row.outcome,
+        failed_at=row.failed_at,
     )

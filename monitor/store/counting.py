@@ -80,7 +80,7 @@ async def of_members(
         return amounts
     for each in found:
         intent = Intent.ACTIVE if each.intent == Intent.REMOVED else Intent(each.intent)
-        amounts.update(tally.of_user(target, intent, Presence(each.presence)))
+        amounts.update(tally.of_user(target, intent, Presence(each.presence), each.failures, each.outcome))
     theirs = rows.among(connections.c.member, [each.id for each in found], connection.dialect)
     held = await connection.execute(select(connections).where(theirs))
     amounts.update(tally.of_connections(target, (rows.connection(row) for row in held)))

@@ -116,8 +116,7 @@ jobs = Table(
     Column("ran_at", Moment),
 )
 
-ACTIVE: Final = text("intent = 'active'")
-CLAIMABLE: Final = text("intent = 'active' AND presence <> 'invalid'")
+CLAIMABLE: Final = text("intent = 'active'")
 PRESENT: Final = text("intent = 'active' AND presence = 'present'")
 FAILED: Final = text(f"{PRESENT.text} AND failed_at IS NOT NULL")
 """Users whose latest poll returned nothing about their connections."""
@@ -149,7 +148,7 @@ users = Table(
     Column("unlisted_at", Moment),
     Column("created_on", Moment),
     UniqueConstraint("target_id", "user_id"),
-    partial_index("ix_users_due", "target_id", "next_poll_at", where=ACTIVE.text),
+    partial_index("ix_users_due", "target_id", "next_poll_at", where=CLAIMABLE.text),
     partial_index("ix_users_seen", "target_id", "observed_at", where=PRESENT.text),
     partial_index("ix_users_failed", "target_id", "failed_at", where=FAILED.text),
 )

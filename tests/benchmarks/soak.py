@@ -29,6 +29,7 @@ import structlog
 from monitor.app.opening import run_in_loop
 from monitor.availability import Availability
 from monitor.core.judge import Cadence
+from monitor.job_border import JobBorder
 from monitor.core.policy import Policy
 from monitor.delivery import Courier, Health, Rules
 from monitor.evaluator import Evaluator
@@ -124,7 +125,8 @@ class Life:
                 polls=store.polls, metrics=self._metrics, report=Report(self._metrics, log, str), clock=self._clock
             ),
             settings=PollerSettings(concurrency=64, timeout=timedelta(seconds=15)),
-            availability=availability,
+            border=JobBorder(availability, self._metrics, log),
+            metrics=self._metrics,
             log=log,
             clock=self._clock,
             on_commit=lambda _: None,

@@ -47,6 +47,7 @@ CONTRACT: Final = {
     "junction_monitor_requests": ("counter", T | {"code"}),
     "junction_monitor_throttle_factor": ("gauge", T),
     "junction_monitor_malformed_rows": ("counter", T),
+    "junction_monitor_jobs_crashed": ("counter", frozenset({"job"})),
     "junction_monitor_alert_deliveries": ("counter", frozenset({"sink", "outcome"})),
     "junction_monitor_alerts_undelivered": ("gauge", frozenset({"sink"})),
     "junction_monitor_database_up": ("gauge", frozenset()),

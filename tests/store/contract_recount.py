@@ -50,7 +50,7 @@ def _kept(counts: Mapping[Key, int]) -> dict[Key, int]:
 def _recounted(members: list[Member], current: dict[User, list[Connection]]) -> Counter[Key]:
     counts: Counter[Key] = Counter()
     for each in members:
-        counts.update(tally.of_user(each.target, each.intent, each.presence))
+        counts.update(tally.of_user(each.target, each.intent, each.presence, each.failures, each.outcome))
     for user, rows in current.items():
         counts.update(tally.of_connections(user.target, rows))
     return counts

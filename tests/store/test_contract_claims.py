@@ -126,16 +126,24 @@ async def test_gone_users_are_claimed_when_they_are_due(stage: Stage) -> None:
     assert await stage.claim() == [ANN]
 
 
-async def test_paused_invalid_and_removed_users_are_never_claimed(stage: Stage) -> None:
-    """Nobody asks for a user that a person or the vendor took out, due or named."""
-    await stage.register(ANN, BOB, CID, DAN)
-    await stage.refuse(CID)
+async def test_paused_and_removed_users_are_never_claimed(stage: Stage) -> None:
+    """Nobody asks for a user that a person took out, due or named."""
+    await stage.register(ANN, BOB, DAN)
     await stage.store.cohort.set_intent(TARGET, [ANN], Intent.PAUSED, now=stage.now)
     await stage.store.cohort.set_intent(TARGET, [BOB], Intent.REMOVED, now=stage.now)
     stage.later(days=2)
-    named = await stage.store.polls.claim_users(TARGET, [ANN, BOB, CID], now=stage.now, lease=LEASE)
+    named = await stage.store.polls.claim_users(TARGET, [ANN, BOB], now=stage.now, lease=LEASE)
     assert named == []
     assert await stage.claim() == [DAN]
+
+
+async def test_invalid_users_are_claimed_when_they_are_due(stage: Stage) -> None:
+    """An invalid user may become valid, so it is asked for, seldom."""
+    await stage.register(CID)
+    verdict = await stage.refuse(CID)
+    assert await stage.claim() == []
+    stage.now = verdict.next_poll_at
+    assert await stage.claim() == [CID]
 
 
 async def test_named_users_are_claimed_whether_due_or_not(stage: Stage) -> None:

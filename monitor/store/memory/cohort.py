@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor.core import tally
 from monitor.core.alerting import AlertState
+from monitor.core.judge import NO_DOUBTS
 from monitor.core.model import Intent, Presence, User
 from monitor.ports import Member, Registered
 from monitor.store.memory.tables import Row
@@ -118,7 +119,9 @@ def _is_open(row: Row, intent: Intent) -> bool:
 
 def _resumed(row: Row, now: datetime) -> Row:
     awake = replace(row, intent=Intent.ACTIVE, next_poll_at=now, lease=None, leased_until=None)
-    return replace(awake, presence=Presence.PRESENT, reason=None) if row.presence is Presence.INVALID else awake
+    if row.presence is not Presence.INVALID:
+        return awake
+    return replace(awake, presence=Presence.PRESENT, reason=None, outcome=None, failed_at=None, doubts=NO_DOUBTS)
 
 
 def _member(row: Row) -> Member:
@@ -133,4 +136,6 @@ def _member(row: Row) -> Member:
         observed_at=row.observed_at,
         next_poll_at=row.next_poll_at,
         failures=row.failures,
+        outcome=row.outcome,
+        failed_at=row.failed_at,
     )

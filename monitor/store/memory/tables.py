@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor.core import tally
 from monitor.core.alerting import AlertState
+from monitor.core.judge import NO_DOUBTS, Doubts
 from monitor.core.model import Intent, Presence
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ class Row:
     missing_since: datetime | None = None
     digest: bytes | None = None
     failures: int = 0
+    outcome: str | None = None
+    failed_at: datetime | None = None
+    doubts: Doubts = NO_DOUBTS
+    unlisted_at: datetime | None = None
     lease: int | None = None
     leased_until: datetime | None = None
     connections: Mapping[str, Held] = field(default_factory=dict)
@@ -56,7 +61,7 @@ class Row:
     @property
     def pollable(self) -> bool:
         """Whether the user is asked for at all."""
-        return self.intent is Intent.ACTIVE and self.presence is not Presence.INVALID
+        return self.intent is Intent.ACTIVE
 
     def free(self, now: datetime) -> bool:
         """Whether no live lease stands on the user."""
@@ -68,7 +73,8 @@ class Row:
             return Counter()
         held = [each.connection for each in self.connections.values()]
         target = self.user.target
-        return tally.of_connections(target, held) + tally.of_user(target, self.intent, self.presence)
+        user = tally.of_user(target, self.intent, self.presence, self.failures, self.outcome)
+        return tally.of_connections(target, held) + user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
