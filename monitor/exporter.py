@@ -47,7 +47,8 @@ Labels = tuple[str, ...]
 class DomainFigures:
     """What the database says at one moment.
 
-    ``undelivered`` is the number of alert notices that wait by sink, ``reported`` the vendor's own total by target.
+    ``undelivered`` is the number of alert notices that wait by configured sink, ``reported`` the vendor's own total by
+    target.
     """
 
     counts: Mapping[Key, int]
@@ -105,9 +106,14 @@ class Exporter:
         return DomainFigures(
             counts=await views.counts(),
             freshness={name: await views.freshness(name, interval=self._interval, now=now) for name in self._rates},
-            undelivered={**dict.fromkeys(self._sinks, 0), **await self._store.outbox.undelivered()},
+            undelivered=await self._undelivered(),
             reported=await views.reported(since=now - REPORTED_WITHIN),
         )
+
+    async def _undelivered(self) -> Mapping[str, int]:
+        """Return how many notices wait for each configured sink; of others nobody would ever take them away."""
+        waiting = await self._store.outbox.undelivered()
+        return {sink: waiting.get(sink, 0) for sink in self._sinks}
 
 
 class _Programme(Collector):

@@ -129,6 +129,7 @@ class Parts:
         return Pruning(
             upkeep=self._store.upkeep,
             retention=Retention(snapshots=kept.snapshots, transitions=kept.transitions),
+            sinks=self._config.alerts.sink_names,
             log=self._log,
             clock=clock,
             pause=partial(asyncio.sleep, PRUNE_PAUSE),

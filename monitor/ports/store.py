@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from uuid import UUID
 
@@ -190,8 +190,15 @@ class Upkeep(Protocol):
     async def prune_alerts(self, before: datetime, *, limit: int) -> int:
         """Delete up to ``limit`` alerts that resolved before this time and as many notices done with; return how many.
 
-        An open alert, its firing notices, and a notice that waits are never deleted.
+        As many incidents that resolved before it are deleted too. An open alert, its incident, its firing notices, and
+        a notice that waits are never deleted.
         """
+        ...
+
+    async def give_up_unconfigured(
+        self, sinks: Collection[str], *, before: datetime, now: datetime, limit: int
+    ) -> Mapping[str, int]:
+        """Give up up to ``limit`` notices from before this time that wait for none of ``sinks``; count them by sink."""
         ...
 
     async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:

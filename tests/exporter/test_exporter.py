@@ -18,6 +18,7 @@ from monitor.exporter import DomainCollector, DomainFigures, Exporter
 from monitor.metrics import ProgrammeMetrics
 from monitor.ports import Freshness, ListedUser, Poll
 from monitor.store.memory import MemoryStore
+from tests.store.telling import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -219,3 +220,14 @@ async def test_every_configured_sink_has_its_series_from_the_start() -> None:
         assert f'junction_monitor_alerts_undelivered{{sink="{sink}"}} 0.0' in shown
         for outcome in ("delivered", "failed", "rolled_up", "gave_up"):
             assert f'junction_monitor_alert_deliveries_total{{outcome="{outcome}",sink="{sink}"}} 0.0' in shown
+
+
+async def test_a_sink_that_is_not_configured_is_not_exported() -> None:
+    """Nobody delivers what waits for it, and a rule would fire for ever."""
+    teller = Teller()
+    await teller.tell(1, sinks=["log", "removed"])
+    metrics = ProgrammeMetrics(CollectorRegistry(), targets=["acme"])
+    exporter = Exporter(metrics=metrics, store=teller.store, rates=RATES, interval=INTERVAL, clock=lambda: NOW)
+    shown = (await exporter.render(""))[0].decode()
+    assert 'junction_monitor_alerts_undelivered{sink="log"} 1.0' in shown
+    assert "removed" not in shown

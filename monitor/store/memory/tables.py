@@ -101,8 +101,11 @@ class Waiting:
 
     def due(self, now: datetime) -> bool:
         """Whether it may be tried: nobody has it in hand, and its next attempt has come."""
-        free = self.leased_until is None or self.leased_until <= now
-        return free and (self.next_attempt_at is None or self.next_attempt_at <= now)
+        return self.is_free(now) and (self.next_attempt_at is None or self.next_attempt_at <= now)
+
+    def is_free(self, now: datetime) -> bool:
+        """Whether nobody has it in hand."""
+        return self.leased_until is None or self.leased_until <= now
 
 
 class Tables:
