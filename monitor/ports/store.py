@@ -127,7 +127,7 @@ class Cohort(Protocol):
     async def register(self, target: str, users: Iterable[ListedUser], *, now: datetime, revive: bool) -> Registered:
         """Register users in one transaction; new ones are due at once.
 
-        ``revive`` brings removed users back (a person asked); without it (discovery) they stay removed. Paused
+        ``revive`` brings removed and erased users back (a person asked); without it (discovery) they stay away. Paused
         users stay paused. A ``client_user_id`` that is given replaces the old one.
         """
         ...
@@ -144,7 +144,21 @@ class Cohort(Protocol):
         ...
 
     async def erase(self, target: str, user_id: UUID) -> bool:
-        """Delete every trace of a user, and adjust the counts; False where it is not known."""
+        """Delete every trace of a user, and adjust the counts; False where it is not known.
+
+        A salted hash of its id stays, so that it is not registered again before a person asks.
+        """
+        ...
+
+    async def note_discovery(self, target: str, now: datetime) -> None:
+        """Note that the target's user list was read whole; the first time stays."""
+        ...
+
+    async def note_list(self, target: str, listed: frozenset[UUID], started_at: datetime) -> None:
+        """Note which users that answer 404 a complete list names, and which it does not (``unlisted_at``).
+
+        A list that names no user of the cohort is not about it, and changes nothing.
+        """
         ...
 
     def members(self, target: str | None, *, include_removed: bool = False) -> AsyncIterator[Member]:

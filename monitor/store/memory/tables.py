@@ -46,6 +46,7 @@ class Row:
     reason: str | None = None
     observed_at: datetime | None = None
     missing_since: datetime | None = None
+    unlisted_at: datetime | None = None
     digest: bytes | None = None
     failures: int = 0
     lease: int | None = None
@@ -125,6 +126,9 @@ class Tables:
         self.incidents: dict[UUID, IncidentView] = {}
         self.counts: Counter[tally.Key] = Counter()
         self.budgets: dict[str, Budget] = {}
+        self.discovered_at: dict[str, datetime] = {}
+        self.erased: set[User] = set()
+        """Users that were erased; in plain, as all of it is gone with the process."""
         self.reported: dict[str, tuple[int | None, datetime]] = {}
         self._last = 0
 
