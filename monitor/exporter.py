@@ -48,8 +48,8 @@ Labels = tuple[str, ...]
 class DomainFigures:
     """What the database says at one moment.
 
-    ``undelivered`` is the number of alert notices that wait by sink, ``reported`` the vendor's own total by target,
-    ``backlog`` what is not yet evaluated.
+    ``undelivered`` is the number of alert notices that wait by configured sink, ``reported`` the vendor's own total by
+    target, ``backlog`` what is not yet evaluated.
     """
 
     counts: Mapping[Key, int]
@@ -108,10 +108,15 @@ class Exporter:
         return DomainFigures(
             counts=await views.counts(),
             freshness={name: await views.freshness(name, interval=self._interval, now=now) for name in self._rates},
-            undelivered={**dict.fromkeys(self._sinks, 0), **await self._store.outbox.undelivered()},
+            undelivered=await self._undelivered(),
             reported=await views.reported(since=now - REPORTED_WITHIN),
             backlog=await views.evaluation_backlog(),
         )
+
+    async def _undelivered(self) -> Mapping[str, int]:
+        """Return how many notices wait for each configured sink; of others nobody would ever take them away."""
+        waiting = await self._store.outbox.undelivered()
+        return {sink: waiting.get(sink, 0) for sink in self._sinks}
 
 
 class _Programme(Collector):

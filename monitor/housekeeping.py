@@ -5,6 +5,7 @@ Each job ends by itself, logs what is wrong with it, and returns whether it did 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,7 @@ from monitor.discovery import discover
 from monitor.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
     from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
@@ -26,6 +27,8 @@ CROSS_CHECK_EVERY: Final = timedelta(minutes=5)
 PRUNE_EVERY: Final = timedelta(hours=6)
 AT_ONCE: Final = 1000
 """Rows that are pruned in one transaction."""
+UNCONFIGURED_AFTER: Final = timedelta(days=3)
+"""The default of ``give_up_after``: a sink that was taken out by mistake may come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +75,14 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruning:
-    """Deletes what is older than its retention, in small batches with a pause between them."""
+    """Deletes what is older than its retention, in small batches with a pause between them.
+
+    Notifications for a sink that is none of ``sinks`` are given up after three days.
+    """
 
     upkeep: Upkeep
     retention: Retention
+    sinks: Collection[str]
     log: FilteringBoundLogger
     clock: Callable[[], datetime]
     pause: Callable[[], Awaitable[None]]
@@ -87,8 +94,18 @@ class Pruning:
         snapshots = await self._all(lambda: self.upkeep.prune_snapshots(old, limit=AT_ONCE))
         alerts = await self._all(lambda: self.upkeep.prune_alerts(older, limit=AT_ONCE))
         transitions = await self._transitions(older)
+        await self._give_up_unconfigured(now)
         self.log.info(events.PRUNING_FINISHED, snapshots=snapshots, transitions=transitions, alerts=alerts)
         return True
+
+    async def _give_up_unconfigured(self, now: datetime) -> None:
+        total: Counter[str] = Counter()
+        before = now - UNCONFIGURED_AFTER
+        while given_up := await self.upkeep.give_up_unconfigured(self.sinks, before=before, now=now, limit=AT_ONCE):
+            total.update(given_up)
+            await self.pause()
+        for sink, count in sorted(total.items()):
+            self.log.warning(events.SINK_GAVE_UP, sink=sink, notifications=count, reason="not configured")
 
     async def _all(self, step: Callable[[], Awaitable[int]]) -> int:
         total = deleted = await step()

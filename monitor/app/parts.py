@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 COMMITTED_WITHIN: Final = 10.0
 """Seconds after its answer in which a poll is committed, or not at all."""
+DISCOVER_RETRY: Final = timedelta(seconds=2)
+"""A discovery that fails is tried again after this, then ever later: without a first one, nobody is polled."""
 PRUNE_PAUSE: Final = 0.02
 """Seconds between two batches, so that pruning does not crowd out polls."""
 
@@ -142,13 +145,19 @@ class Parts:
         )
         yield Job(name=f"cross-check {name}", every=CROSS_CHECK_EVERY, work=jobs.cross_check)
         if target.discover:
-            yield Job(name=f"discover {name}", every=target.discover_interval, work=jobs.discover)
+            yield Job(
+                name=f"discover {name}",
+                every=target.discover_interval,
+                work=jobs.discover,
+                first_retry=DISCOVER_RETRY,
+            )
 
     def _pruning(self) -> Pruning:
         kept = self._config.retention
         return Pruning(
             upkeep=self._store.upkeep,
             retention=Retention(snapshots=kept.snapshots, transitions=kept.transitions),
+            sinks=self._config.alerts.sink_names,
             log=self._log,
             clock=clock,
             pause=partial(asyncio.sleep, PRUNE_PAUSE),

@@ -148,6 +148,7 @@ class Life:
         self._pruning = Pruning(
             upkeep=store.upkeep,
             retention=Retention(snapshots=KEPT, transitions=KEPT),
+            sinks=["log"],
             log=log,
             clock=self._clock,
             pause=lambda: asyncio.sleep(0),

@@ -19,6 +19,7 @@ from monitor.exporter import DomainCollector, DomainFigures, Exporter
 from monitor.metrics import ProgrammeMetrics
 from monitor.ports import EvaluationBacklog, Freshness, ListedUser, Poll
 from monitor.store.memory import MemoryStore
+from tests.store.telling import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -241,3 +242,14 @@ def test_what_is_not_evaluated_is_shown_with_its_age() -> None:
     families = {each.name: each.samples for each in DomainCollector(nothing, RATES, INTERVAL).collect()}
     assert [each.value for each in families["junction_monitor_undecided_transitions"]] == [0]
     assert families[oldest] == []
+
+
+async def test_a_sink_that_is_not_configured_is_not_exported() -> None:
+    """Nobody delivers what waits for it, and a rule would fire for ever."""
+    teller = Teller()
+    await teller.tell(1, sinks=["log", "removed"])
+    metrics = ProgrammeMetrics(CollectorRegistry(), targets=["acme"])
+    exporter = Exporter(metrics=metrics, store=teller.store, rates=RATES, interval=INTERVAL, clock=lambda: NOW)
+    shown = (await exporter.render(""))[0].decode()
+    assert 'junction_monitor_alerts_undelivered{sink="log"} 1.0' in shown
+    assert "removed" not in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from structlog.testing import LogCapture
@@ -17,6 +18,7 @@ from monitor.store.memory import MemoryStore
 from tests.poller.rig import TARGET, user
 from tests.poller.world import REJECTED, FakeJunction
 from tests.store.contract_stage import ANN, Stage, broken, connected
+from tests.store.telling import Teller
 
 
 def now() -> datetime:
@@ -98,6 +100,29 @@ async def test_a_database_that_is_away_is_no_crash_of_discovery() -> None:
     assert house.logs.entries[0]["reason"] == "away"
 
 
+async def test_pruning_gives_up_notifications_for_a_sink_that_is_not_configured() -> None:
+    """After three days, with one line; those for a configured sink wait on."""
+    teller, logs = Teller(), LogCapture()
+    for number in range(3):
+        await teller.tell(number, sinks=["pager", "removed"])
+    pruning = Pruning(
+        upkeep=teller.store.upkeep,
+        retention=Retention(snapshots=timedelta(days=1), transitions=timedelta(days=2)),
+        sinks=["log", "pager"],
+        log=structlog.wrap_logger(structlog.PrintLogger(), processors=[logs]),
+        clock=teller.clock,
+        pause=partial(asyncio.sleep, 0),
+    )
+    teller.later(days=3)
+    await pruning.prune()
+    assert await teller.store.outbox.undelivered() == {"pager": 3, "removed": 3}
+    teller.later(seconds=1)
+    await pruning.prune()
+    assert await teller.store.outbox.undelivered() == {"pager": 3, "removed": 0}
+    (line,) = (each for each in logs.entries if each["event"] == "sink.gave_up")
+    assert (line["sink"], line["notifications"], line["reason"]) == ("removed", 3, "not configured")
+
+
 async def test_pruning_deletes_by_age_and_says_how_much() -> None:
     """Snapshots and transitions each by their own age, with a pause after each batch."""
     store, logs, pauses = MemoryStore(), LogCapture(), list[None]()
@@ -114,6 +139,7 @@ async def test_pruning_deletes_by_age_and_says_how_much() -> None:
     pruning = Pruning(
         upkeep=store.upkeep,
         retention=Retention(snapshots=timedelta(days=1), transitions=timedelta(days=2)),
+        sinks=["log"],
         log=structlog.wrap_logger(structlog.PrintLogger(), processors=[logs]),
         clock=lambda: stage.now + timedelta(days=1, hours=12),
         pause=pause,

@@ -47,6 +47,7 @@ class Row:
     reason: str | None = None
     observed_at: datetime | None = None
     missing_since: datetime | None = None
+    unlisted_at: datetime | None = None
     digest: bytes | None = None
     failures: int = 0
     outcome: str | None = None
@@ -107,8 +108,11 @@ class Waiting:
 
     def due(self, now: datetime) -> bool:
         """Whether it may be tried: nobody has it in hand, and its next attempt has come."""
-        free = self.leased_until is None or self.leased_until <= now
-        return free and (self.next_attempt_at is None or self.next_attempt_at <= now)
+        return self.is_free(now) and (self.next_attempt_at is None or self.next_attempt_at <= now)
+
+    def is_free(self, now: datetime) -> bool:
+        """Whether nobody has it in hand."""
+        return self.leased_until is None or self.leased_until <= now
 
 
 class Tables:
@@ -132,6 +136,9 @@ class Tables:
         self.incidents: dict[UUID, IncidentView] = {}
         self.counts: Counter[tally.Key] = Counter()
         self.budgets: dict[str, Budget] = {}
+        self.discovered_at: dict[str, datetime] = {}
+        self.erased: set[User] = set()
+        """Users that were erased; in plain, as all of it is gone with the process."""
         self.reported: dict[str, tuple[int | None, datetime]] = {}
         self._last = 0
 
