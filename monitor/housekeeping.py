@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from monitor import events
-from monitor.discovery import discover
+from monitor.core.target_health import Fault
+from monitor.discovery import discover, list_users
 from monitor.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from monitor.pacing import Pacer
-    from monitor.ports import Cohort, Junction, Upkeep
+    from monitor.ports import Cohort, Junction, Upkeep, Views
 
 CROSS_CHECK_EVERY: Final = timedelta(minutes=5)
+CHECK_ABSENCES_EVERY: Final = timedelta(minutes=1)
+"""As often as a second 404 may come; the list itself is read only while many users are not found."""
 PRUNE_EVERY: Final = timedelta(hours=6)
 AT_ONCE: Final = 1000
 """Rows that are pruned in one transaction."""
@@ -40,6 +43,7 @@ class TargetJobs:
     pacer: Pacer
     cohort: Cohort
     upkeep: Upkeep
+    views: Views
     log: FilteringBoundLogger
     clock: Callable[[], datetime]
 
@@ -56,6 +60,16 @@ class TargetJobs:
             return False
         self.log.info(events.DISCOVERY_FINISHED, **facts)
         return True
+
+    async def check_absences(self) -> bool:
+        """While many users are answered 404, read the user list: it tells who was really deleted."""
+        health = (await self.views.health()).get(self.target)
+        if health is None or Fault.NOT_FOUND not in health.verdicts:
+            return True
+        found = await list_users(self.junction, self.clock, self.pacer.turn)
+        if found.complete:
+            await self.cohort.note_list(self.target, found.user_ids, found.started_at)
+        return found.complete
 
     async def cross_check(self) -> bool:
         """Fetch the vendor's own total of errored connections, to be shown beside ours."""

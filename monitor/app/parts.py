@@ -16,7 +16,7 @@ from monitor.availability import Availability
 from monitor.core.judge import Cadence
 from monitor.core.tally import Count, Key
 from monitor.evaluator import Evaluator
-from monitor.housekeeping import CROSS_CHECK_EVERY, PRUNE_EVERY, Pruning, Retention, TargetJobs
+from monitor.housekeeping import CHECK_ABSENCES_EVERY, CROSS_CHECK_EVERY, PRUNE_EVERY, Pruning, Retention, TargetJobs
 from monitor.job_border import JobBorder
 from monitor.junction import JunctionClient
 from monitor.pacing import Pacer
@@ -140,9 +140,11 @@ class Parts:
             pacer=Pacer(name, rate=rate, polls=polls, clock=clock),
             cohort=self._store.cohort,
             upkeep=self._store.upkeep,
+            views=self._store.views,
             log=self._log,
             clock=clock,
         )
+        yield Job(name=f"check absences {name}", every=CHECK_ABSENCES_EVERY, work=jobs.check_absences)
         yield Job(name=f"cross-check {name}", every=CROSS_CHECK_EVERY, work=jobs.cross_check)
         if target.discover:
             yield Job(
@@ -183,7 +185,7 @@ class Parts:
 
     async def bring_forward(self, target: Target) -> None:
         """Give users that are due later than the interval their place in it."""
-        await self._store.polls.bring_forward(target.name, interval=target.cadence.interval, now=clock())
+        await self._store.polls.bring_forward(target.name, cadence=target.cadence, now=clock())
 
     async def aclose(self) -> None:
         """Close the clients."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from monitor.core.budget import Budget, Pace
-    from monitor.core.judge import Claim, Known, Verdict
+    from monitor.core.judge import Cadence, Claim, Known, Verdict
     from monitor.core.model import Intent, Presence
     from monitor.core.target_health import PollAnswer, RecentPolls
     from monitor.ports.alerts import Alerts
@@ -119,10 +119,11 @@ class Polls(Protocol):
         """
         ...
 
-    async def bring_forward(self, target: str, *, interval: timedelta, now: datetime) -> int:
-        """Give active and present users that are due later than ``interval`` from now their place in it.
+    async def bring_forward(self, target: str, *, cadence: Cadence, now: datetime) -> int:
+        """Give active users that are due later than any rule would have them due their place in the interval.
 
-        A shorter interval was configured; the place is that of :func:`monitor.core.cadence.next_due`.
+        A shorter interval was configured, or a clock that was ahead was set back; the place is that of
+        :func:`monitor.core.cadence.next_due`.
         """
         ...
 

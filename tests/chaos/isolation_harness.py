@@ -31,7 +31,7 @@ from monitor.ports import ListedUser, Receipt, Reception, TransitionFilter
 from tests.poller.world import Recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from monitor.ports import Claimed, Notice, Polls, Store
 
@@ -62,19 +62,32 @@ class Sent:
 
 @dataclass
 class Noticed:
-    """Polls that tell when a claim is over, and how many users it took."""
+    """Polls that count the claims of each target, and the users that they took."""
 
     inner: Polls
-    claims: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
+    claims: Counter[str] = field(default_factory=Counter)
+    taken: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    async def claim(self, *given: Any, **settings: Any) -> Claimed:
-        """Claim, and tell."""
-        claimed = await self.inner.claim(*given, **settings)
-        self.claims.put_nowait(len(claimed.claims))
+    async def claim(self, target: str, **settings: Any) -> Claimed:
+        """Claim, and count."""
+        claimed = await self.inner.claim(target, **settings)
+        self.claims[target] += 1
+        self.taken += len(claimed.claims)
+        self.changed.set()
         return claimed
+
+    async def another_round(self, targets: Collection[str], tick: Callable[[], None]) -> bool:
+        """Return, after each target claimed once more, whether a user was taken."""
+        before, taken = self.claims.copy(), self.taken
+        tick()
+        while any(self.claims[target] == before[target] for target in targets):
+            self.changed.clear()
+            await self.changed.wait()
+        return self.taken > taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +133,7 @@ class Process:
         report = Report(metrics, log, str)
         self._poller = Poller(
             targets=self._targets,
-            polls=self._polls,  # type: ignore[arg-type] # it hands everything on
+            polls=self._polls,
             committer=Committer(polls=store.polls, metrics=metrics, report=report, clock=self._clock),
             settings=PollerSettings(concurrency=8, timeout=timedelta(seconds=15)),
             border=border,
@@ -129,7 +142,9 @@ class Process:
             clock=self._clock,
             on_commit=lambda _: None,
         )
-        self._evaluator = Evaluator(alerts=store.alerts, policy=POLICY, sinks=["pager"], clock=self._clock)
+        self._evaluator = Evaluator(
+            alerts=store.alerts, policy=POLICY, sinks=["pager"], metrics=metrics, log=log, clock=self._clock
+        )
         self._courier = Courier(
             "pager",
             self._sink,
@@ -137,7 +152,7 @@ class Process:
             outbox=store.outbox,
             health=Health("pager", log),
             metrics=metrics,
-            availability=availability,
+            border=border,
             log=log,
             clock=self._clock,
         )
@@ -160,16 +175,13 @@ class Process:
 
     async def _step(self) -> None:
         self._now += STEP
-        took = 1
-        while took:
-            self._poller.tick()
-            took = sum([await self._polls.claims.get() for _ in self._targets_that_claim()])
+        idle_rounds = 0
+        while idle_rounds < 2:  # a claim may have been under way already when the round began
+            took = await self._polls.another_round(self._targets, self._poller.tick)
             await self._poller.settled()
+            idle_rounds = 0 if took else idle_rounds + 1
         await self._evaluator.decide()
         await self._courier._deliver()
-
-    def _targets_that_claim(self) -> Sequence[str]:
-        return list(self._targets)
 
     def _junction(self, target: str) -> JunctionClient:
         async def answer(request: httpx.Request) -> httpx.Response:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import pytest
+import structlog
 
 from monitor.cli import streams
 from monitor.cli.session import opened
@@ -18,6 +19,7 @@ from monitor.core.model import Connection
 from monitor.core.policy import Policy
 from monitor.evaluator import Evaluator
 from tests.cli.worlds import NOW, USER, World
+from tests.poller.world import Recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +62,14 @@ def poisoned(place: Path) -> Path:
             await world.register(USER)
             await world.see(USER, healthy, at=NOW - timedelta(minutes=30))
             await world.see(USER, broken, at=NOW)
-            evaluator = Evaluator(alerts=store.alerts, policy=Policy(), sinks=["log"], clock=lambda: NOW)
+            evaluator = Evaluator(
+                alerts=store.alerts,
+                policy=Policy(),
+                sinks=["log"],
+                metrics=Recorded(),
+                log=structlog.get_logger(),
+                clock=lambda: NOW,
+            )
             await evaluator.decide()
 
     (place / "same.yaml").write_text("{}\n")

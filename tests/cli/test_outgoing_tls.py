@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -36,6 +36,9 @@ def unusable(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setenv(name, str(path))
     return f"{name}: expected {expected}, {path}"
+
+
+NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_authorities_that_cannot_be_read_are_a_fault_of_the_configuration(unusable: str) -> None:
@@ -84,7 +87,7 @@ async def test_a_file_that_comes_back_is_read(
 def test_a_sink_is_refused_too(unusable: str) -> None:
     """Before anything is sent."""
     with pytest.raises(ConfigurationError) as refused:
-        Poster(timeout=timedelta(seconds=1), connections=1)
+        Poster(timeout=timedelta(seconds=1), connections=1, clock=lambda: NOW)
     assert str(refused.value).startswith(unusable)
 
 

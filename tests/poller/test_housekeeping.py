@@ -10,6 +10,8 @@ import structlog
 from structlog.testing import LogCapture
 
 from monitor.core.budget import Pace
+from monitor.core.model import Outcome
+from monitor.core.target_health import PollAnswer
 from monitor.errors import StoreUnavailable
 from monitor.housekeeping import Pruning, Retention, TargetJobs
 from monitor.pacing import Pacer
@@ -40,6 +42,7 @@ class House:
             pacer=Pacer(TARGET, rate=rate, polls=self.store.polls, clock=now),
             cohort=self.store.cohort,
             upkeep=self.store.upkeep,
+            views=self.store.views,
             log=self.log,
             clock=now,
         )
@@ -74,6 +77,22 @@ async def test_discovery_waits_for_its_turn() -> None:
     began = now()
     assert await house.jobs.discover()
     assert now() - began >= timedelta(seconds=0.2)
+
+
+async def test_the_user_list_tells_who_of_many_missing_users_was_deleted() -> None:
+    """While many users are answered 404, and only then: who is not listed is gone with the next 404."""
+    house = House(page(1, 2))
+    stage = Stage(house.store)
+    await stage.register(*map(user, range(1, 9)), target=TARGET)
+    assert await house.jobs.check_absences()
+    assert house.junction.pages
+    answers = [
+        PollAnswer(key=key, outcome=Outcome.GONE, code="404", asked_at=now(), at=now()) for key in (4, 5, 6, 7, 8)
+    ]
+    since = now() - timedelta(minutes=15)
+    await house.store.polls.assess(TARGET, answers, since=since, now=now(), pace=Pace(rate=10))
+    assert await house.jobs.check_absences()
+    assert not house.junction.pages
 
 
 async def test_the_vendor_s_total_is_kept() -> None:

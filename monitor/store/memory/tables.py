@@ -53,7 +53,6 @@ class Row:
     outcome: str | None = None
     failed_at: datetime | None = None
     doubts: Doubts = NO_DOUBTS
-    unlisted_at: datetime | None = None
     lease: int | None = None
     leased_until: datetime | None = None
     connections: Mapping[str, Held] = field(default_factory=dict)
