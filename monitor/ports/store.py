@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from monitor.core.judge import NO_DOUBTS
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from uuid import UUID
 
     from monitor.core.budget import Budget, Pace
-    from monitor.core.judge import Cadence, Claim, Known, Verdict
+    from monitor.core.judge import Cadence, Claim, Doubts, Known, Verdict
     from monitor.core.model import Intent, Presence
     from monitor.core.target_health import PollAnswer, RecentPolls
     from monitor.ports.alerts import Alerts
@@ -139,7 +141,11 @@ class Registered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One user of the cohort with all that is kept in its row."""
+    """One user of the cohort with all that is kept in its row.
+
+    ``outcome`` and ``failed_at`` tell how and when the last poll failed, None where it was good. ``doubts`` tells what
+    is absent and not yet confirmed to be.
+    """
 
     target: str
     user_id: UUID
@@ -153,6 +159,7 @@ class Member:
     failures: int
     outcome: str | None = None
     failed_at: datetime | None = None
+    doubts: Doubts = NO_DOUBTS
 
 
 class Cohort(Protocol):

@@ -42,6 +42,7 @@ MEMBER: Final = (
     users.c.failures,
     users.c.outcome,
     users.c.failed_at,
+    users.c.doubts,
     targets.c.name.label("target"),
 )
 
@@ -246,4 +247,5 @@ def _member(row: Record) -> Member:
         failures=row.failures,
         outcome=row.outcome,
         failed_at=row.failed_at,
+        doubts=rows.doubts(row),
     )
