@@ -27,6 +27,14 @@ BUSY_TIMEOUT_MS: Final = 5000
 POOL: Final = 5
 CONNECT_TIMEOUT: Final = 5
 SETTINGS: Final = {
+    # What the code relies on, whatever the server, the database or the role has for a default.
+    "timezone": "'UTC'",
+    "datestyle": "'ISO, MDY'",
+    "intervalstyle": "'postgres'",
+    "client_encoding": "'UTF8'",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "extra_float_digits": 1,
     # Less than a lease leaves beyond poll.timeout: nobody waits for a frozen process longer than for a dead one.
     "idle_in_transaction_session_timeout": 5000,
     # Less than half of that (a row is waited for in two steps): of several frozen processes that queue for one lock,
@@ -35,7 +43,13 @@ SETTINGS: Final = {
     # Hot pages are in memory: without this, a few hundred users by key look dearer than all of them from end to end.
     "random_page_cost": 1.1,
 }
-"""Of every transaction on PostgreSQL; milliseconds."""
+"""Of every transaction on PostgreSQL; times in milliseconds."""
+ENCODING: Final = "UTF8"
+"""The only one that holds every text that the vendor may send."""
+WRONG_ENCODING: Final = (
+    "the database's encoding is {encoding}, which cannot hold every text; this program needs {needed}:"
+    " make a new database with createdb -E {needed} -T template0 NAME, and name it in database.url"
+)
 UNHEARD_TIMEOUT_MS: Final = 10_000
 """After so long without a sign of life of the server a connection is given up."""
 TRANSIENT: Final = frozenset({"40001", "40P01", "25006", "57P01", "57P02", "57P03", "53300", "53100", "55P03"})
@@ -188,8 +202,11 @@ def _options(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return shared | {"pool_size": POOL, "connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000}}
     # A pooler in transaction mode gives each transaction another server connection, so nothing is prepared.
+    # The encoding holds for what the driver asks before the first transaction, too.
     wanted = {"connect_timeout": CONNECT_TIMEOUT, "tcp_user_timeout": UNHEARD_TIMEOUT_MS, "keepalives_idle": 30}
-    arguments = {"prepare_threshold": None} | {name: each for name, each in wanted.items() if name not in url.query}
+    arguments = {"prepare_threshold": None, "client_encoding": ENCODING} | {
+        name: each for name, each in wanted.items() if name not in url.query
+    }
     pool = {"pool_size": POOL, "max_overflow": POOL, "pool_pre_ping": True}
     return shared | pool | {"isolation_level": "AUTOCOMMIT", "connect_args": arguments}
 
@@ -198,11 +215,21 @@ def _begin(engine: Engine) -> None:
     """Begin PostgreSQL's transactions ourselves, with their settings in the same message."""
     # Set in each transaction, since a pooler gives each another connection; for the driver it is in autocommit.
     look_at_passfile(engine)
-    begin = "; ".join(("BEGIN", *(f"SET LOCAL {name} = {value}" for name, value in SETTINGS.items())))
+    begin = "; ".join(
+        ("BEGIN ISOLATION LEVEL READ COMMITTED", *(f"SET LOCAL {name} = {value}" for name, value in SETTINGS.items()))
+    )
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
+
+    @event.listens_for(engine, "connect", insert=True)  # before SQLAlchemy asks the server for anything
+    def connected(connection: Any, _: Any) -> None:
+        driver = getattr(connection, "driver_connection", connection)
+        encoding = driver.info.parameter_status("server_encoding")
+        if encoding != ENCODING:
+            connection.close()
+            raise StoreError(WRONG_ENCODING.format(encoding=encoding, needed=ENCODING))
 
 
 def _take_charge(engine: Engine) -> None:
