@@ -87,6 +87,7 @@ class Pruning:
         snapshots = await self._all(lambda: self.upkeep.prune_snapshots(old, limit=AT_ONCE))
         alerts = await self._all(lambda: self.upkeep.prune_alerts(older, limit=AT_ONCE))
         transitions = await self._transitions(older)
+        await self.upkeep.purge_log()  # of users that were erased while another program read the database, too
         self.log.info(events.PRUNING_FINISHED, snapshots=snapshots, transitions=transitions, alerts=alerts)
         return True
 

@@ -99,7 +99,6 @@ class SqlCohort:
             await connection.execute(delete(users).where(users.c.id == row.id))
             counts = type(counts)({key: -amount for key, amount in counts.items()})
             await self._move(connection, counts)
-        await self._database.checkpoint()
         return True
 
     async def members(self, target: str | None, *, include_removed: bool = False) -> AsyncIterator[Member]:

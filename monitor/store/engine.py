@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Dialect
 
 BUSY_TIMEOUT_MS: Final = 5000
+CHECKPOINT_BUSY_MS: Final = 100
+CHECKPOINT_PAUSES: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between attempts to empty the log, some 4 with the attempts: a query of a person is over by then."""
 POOL: Final = 5
 CONNECT_TIMEOUT: Final = 5
 SETTINGS: Final = {
@@ -121,14 +124,31 @@ class Database:
                 async with self._writer.begin() as connection:
                     yield connection
 
-    async def checkpoint(self) -> None:
-        """Fold SQLite's write-ahead log into the file, so that nothing that was deleted stays in it."""
+    async def checkpoint(self) -> bool:
+        """Fold SQLite's write-ahead log into the file and empty it, so that nothing that was deleted stays in it.
+
+        Returns:
+            False where another connection that reads kept the log in use all the time.
+        """
+        for pause in CHECKPOINT_PAUSES:
+            if await self._emptied_log():
+                return True
+            await asyncio.sleep(pause)
+        return await self._emptied_log()
+
+    async def _emptied_log(self) -> bool:
         if self._one_writer is None:
-            return
+            return True
         async with self._one_writer:
             with translated(self.url):
                 async with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-                    await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                    # It keeps writers out while it waits for readers: others are to get in between two attempts.
+                    await connection.exec_driver_sql(f"PRAGMA busy_timeout={CHECKPOINT_BUSY_MS}")
+                    try:
+                        busy, *_ = (await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")).one()
+                    finally:
+                        await connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        return not busy
 
     async def aclose(self) -> None:
         """Give every connection back."""
