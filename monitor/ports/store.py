@@ -187,7 +187,8 @@ class Cohort(Protocol):
     async def erase(self, target: str, user_id: UUID) -> bool:
         """Delete every trace of a user, and adjust the counts; False where it is not known.
 
-        A salted hash of its id stays, so that it is not registered again before a person asks.
+        A salted hash of its id stays, so that it is not registered again before a person asks. The database's own log
+        may still hold the text: see :meth:`Upkeep.purge_log`.
         """
         ...
 
@@ -262,6 +263,14 @@ class Upkeep(Protocol):
         The latest transition of each connection and of each of its resources stays however old it is, so that
         replaying a user's transitions still gives the current connections, and so does one that no alert decision was
         taken on yet. Running totals stay as they are.
+        """
+        ...
+
+    async def purge_log(self) -> bool:
+        """Remove what was deleted from the database's own log as well, where that is ours to do (SQLite).
+
+        Returns:
+            False while another program reads the database, and so the log; it was waited for some seconds.
         """
         ...
 

@@ -109,7 +109,6 @@ class SqlCohort:
             await erasure.remember(connection, target_id, user_id)
             counts = type(counts)({key: -amount for key, amount in counts.items()})
             await self._move(connection, counts)
-        await self._database.checkpoint()
         return True
 
     async def note_discovery(self, target: str, now: datetime) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import ARRAY, BigInteger, Uuid, any_, bindparam, cast, func, sel
 from monitor.core.alerting import Alert, AlertKind, AlertState, Slot
 from monitor.core.incidents import Cause, Incident, WaveKey
 from monitor.core.judge import NO_DOUBTS, Doubts
-from monitor.core.model import Connection, Kind, Transition, User
+from monitor.core.model import Connection, Kind, Transition, User, plausible_time
 from monitor.core.policy import Severity
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def connection_json(connection: Connection) -> dict[str, Any]:
 
 def connection_of_json(data: Mapping[str, Any]) -> Connection:
     """Return the connection that :func:`connection_json` wrote."""
-    moments = {name: datetime.fromisoformat(data[name]) if data[name] else None for name in MOMENTS}
+    # Older releases stored whatever date the vendor sent.
+    moments = {name: plausible_time(datetime.fromisoformat(data[name])) if data[name] else None for name in MOMENTS}
     return Connection(**{**data, **moments})
 
 
