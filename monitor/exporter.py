@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from monitor.core.cadence import needed_rate
-from monitor.core.model import ERROR, UNSPECIFIED
+from monitor.core.model import ERROR, OBSERVED, UNSPECIFIED, Outcome
 from monitor.core.tally import Count
 from monitor.errors import StoreError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from monitor.core.tally import Key
     from monitor.metrics import ProgrammeMetrics
-    from monitor.ports import Freshness, Store
+    from monitor.ports import EvaluationBacklog, Freshness, Store
 
 WITHIN: Final = 2.0
 """Seconds that the database has for a scrape."""
@@ -37,6 +37,7 @@ REPORTED_WITHIN: Final = timedelta(minutes=15)
 EXPORTED: Final = 200
 """Distinct values of a label; the rest reads ``other``."""
 OTHER: Final = "other"
+UNSEEN_REASONS: Final = tuple(outcome.value for outcome in Outcome if outcome not in OBSERVED)
 USER_STATES: Final = ("active", "paused", "gone")
 _WORD: Final = re.compile(r"[a-z0-9_]{1,64}")
 
@@ -47,13 +48,15 @@ Labels = tuple[str, ...]
 class DomainFigures:
     """What the database says at one moment.
 
-    ``undelivered`` is the number of alert notices that wait by sink, ``reported`` the vendor's own total by target.
+    ``undelivered`` is the number of alert notices that wait by configured sink, ``reported`` the vendor's own total by
+    target, ``backlog`` what is not yet evaluated.
     """
 
     counts: Mapping[Key, int]
     freshness: Mapping[str, Freshness]
     undelivered: Mapping[str, int]
     reported: Mapping[str, int]
+    backlog: EvaluationBacklog
 
 
 class Exporter:
@@ -105,9 +108,15 @@ class Exporter:
         return DomainFigures(
             counts=await views.counts(),
             freshness={name: await views.freshness(name, interval=self._interval, now=now) for name in self._rates},
-            undelivered={**dict.fromkeys(self._sinks, 0), **await self._store.outbox.undelivered()},
+            undelivered=await self._undelivered(),
             reported=await views.reported(since=now - REPORTED_WITHIN),
+            backlog=await views.evaluation_backlog(),
         )
+
+    async def _undelivered(self) -> Mapping[str, int]:
+        """Return how many notices wait for each configured sink; of others nobody would ever take them away."""
+        waiting = await self._store.outbox.undelivered()
+        return {sink: waiting.get(sink, 0) for sink in self._sinks}
 
 
 class _Programme(Collector):
@@ -161,6 +170,13 @@ class DomainCollector(Collector):
         states: dict[Labels, float] = {(target, state): 0 for target in self._rates_allowed for state in USER_STATES}
         states |= {(key[0], key[1]): amount for key, amount in self._sums(Count.USERS).items()}
         yield _gauge("junction_users", "Users of the cohort by state.", ("state",), states)
+        unseen: dict[Labels, float] = {(name, reason): 0 for name in self._rates_allowed for reason in UNSEEN_REASONS}
+        unseen |= {(key[0], key[1]): amount for key, amount in self._sums(Count.UNSEEN).items()}
+        yield _gauge(
+            "junction_monitor_unseen_users",
+            "Active users whose last two polls or more returned nothing, by how the last one ended.",
+            ("reason",), unseen,
+        )  # fmt: skip
         yield from self._fresh()
         yield from self._rates(states)
         yield _gauge(
@@ -174,6 +190,22 @@ class DomainCollector(Collector):
         for sink, count in self._figures.undelivered.items():
             waiting.add_metric((sink,), count)
         yield waiting
+        yield from self._undecided()
+
+    def _undecided(self) -> Iterator[Metric]:
+        backlog = self._figures.backlog
+        yield GaugeMetricFamily(
+            "junction_monitor_undecided_transitions",
+            "Transitions that are not yet evaluated, those set aside included.",
+            value=backlog.entries,
+        )
+        oldest = GaugeMetricFamily(
+            "junction_monitor_oldest_undecided_timestamp_seconds",
+            "Unix time at which the oldest transition was observed that is not yet evaluated; absent without one.",
+        )
+        if backlog.oldest is not None:
+            oldest.add_metric((), backlog.oldest.timestamp())
+        yield oldest
 
     def _fresh(self) -> Iterator[Metric]:
         by_target = self._figures.freshness.items()

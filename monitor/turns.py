@@ -1,59 +1,58 @@
 """Recurring jobs that run on one replica at a time: whoever gets the lease takes the turn.
 
 1. A tick tries to take the job; it is had by nobody else and did not run for its interval.
-2. While the job runs its lease is renewed; if somebody else took it over meanwhile, it is cancelled here.
+2. While the job runs its lease is renewed; if another replica took it over meanwhile, or the renewal itself fails, the
+   job is cancelled here.
 3. At the end the time of the run is stored, so that a restart of the daemon is no reason to run it again.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from monitor import events
 from monitor.errors import StoreUnavailable
+from monitor.supervisor import on_end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
-    from structlog.typing import FilteringBoundLogger
-
-    from monitor.availability import Availability
+    from monitor.job_border import JobBorder
     from monitor.ports import Upkeep
 
 LEASE: Final = timedelta(seconds=60)
 RETRY: Final = timedelta(minutes=5)
 """A job that could not do its work is tried again after this, or after its interval where that is shorter."""
+MOST_DOUBLINGS: Final = 10
+"""Of a first retry: a second is longer than ``RETRY`` by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """``work`` returns whether it did what it is for."""
+    """``work`` returns whether it did what it is for.
+
+    Where it did not, it is tried again after ``first_retry``, then after twice as long each time, up to ``RETRY``.
+    """
 
     name: str
     every: timedelta
     work: Callable[[], Awaitable[bool]]
+    first_retry: timedelta = RETRY
 
 
 class Turns:
     """Runs jobs in turn with the other replicas, and owns what runs here."""
 
-    def __init__(
-        self,
-        upkeep: Upkeep,
-        *,
-        availability: Availability,
-        log: FilteringBoundLogger,
-        clock: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, upkeep: Upkeep, *, border: JobBorder, clock: Callable[[], datetime]) -> None:
         self._upkeep = upkeep
-        self._availability = availability
-        self._log = log
+        self._border = border
         self._clock = clock
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._failures: Counter[str] = Counter()
 
     def tick(self, job: Job) -> None:
         """Take the job where it is due and nobody has it in hand."""
@@ -70,33 +69,46 @@ class Turns:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _take(self, job: Job) -> None:
-        try:
+        async with self._border(job.name):
             held = await self._upkeep.begin(job.name, every=job.every, now=self._clock(), lease=LEASE)
-            self._availability.answered(job.name)
             if held is not None:
                 await self._run(job, held)
-        except StoreUnavailable as error:
-            self._availability.lost(job.name, error)
-        except Exception:  # noqa: BLE001 - the job's border: the next tick tries again
-            self._log.exception(events.JOB_CRASHED, job=job.name)
 
     async def _run(self, job: Job, held: int) -> None:
         began, ran_at = self._clock(), None
-        keeping = asyncio.create_task(self._keep(job, held, asyncio.current_task()))
+        working = asyncio.current_task()
+        keeping = asyncio.create_task(self._keep_lease(job, held), name=f"renew {job.name}")
+        on_end(keeping, lambda error: self._end_without_lease(job, working, error))
         try:
             done = await job.work()
-            ran_at = began if done else began - job.every + min(job.every, RETRY)
+            ran_at = self._ran_at(job, began, done=done)
         finally:
             keeping.cancel()
             await self._upkeep.end(job.name, held, ran_at=ran_at)
 
-    async def _keep(self, job: Job, held: int, task: asyncio.Task[None] | None) -> None:
-        ours = True
-        while ours:
+    def _ran_at(self, job: Job, began: datetime, *, done: bool) -> datetime:
+        """Return the time of the run to store: one that failed is stored so that the job is due after its retry."""
+        if done:
+            del self._failures[job.name]
+            return began
+        longer: int = 2 ** min(self._failures[job.name], MOST_DOUBLINGS)
+        wait = min(job.every, RETRY, job.first_retry * longer)
+        self._failures[job.name] += 1
+        return self._clock() - job.every + wait
+
+    async def _keep_lease(self, job: Job, held: int) -> None:
+        """Renew the lease; return when another replica has it."""
+        is_ours = True
+        while is_ours:
             await asyncio.sleep(LEASE.total_seconds() / 3)
             try:
-                ours = await self._upkeep.renew(job.name, held, now=self._clock(), lease=LEASE)
+                is_ours = await self._upkeep.renew(job.name, held, now=self._clock(), lease=LEASE)
             except StoreUnavailable as error:
-                self._availability.lost(job.name, error)
-        if task is not None:
-            task.cancel()
+                self._border.availability.lost(job.name, error)
+
+    def _end_without_lease(self, job: Job, working: asyncio.Task[None] | None, error: BaseException | None) -> None:
+        """Cancel a job that nobody renews the lease of: another replica may run it soon."""
+        if error is not None:
+            self._border.crashed(f"renew {job.name}", None, error)
+        if working is not None:
+            working.cancel()

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from monitor import events
 from monitor.exporter import DomainCollector, DomainFigures
 from monitor.metrics import ProgrammeMetrics
-from monitor.ports import Freshness
+from monitor.ports import EvaluationBacklog, Freshness
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -19,7 +19,13 @@ def exported() -> set[str]:
     """Return the names of all metrics, counters with their ending."""
     programme = ProgrammeMetrics(CollectorRegistry(), targets=["acme"])
     fresh = Freshness(fresh=0, overdue=0, oldest=NOW, latest=NOW)
-    figures = DomainFigures(counts={}, freshness={"acme": fresh}, undelivered={"log": 0}, reported={"acme": 1})
+    figures = DomainFigures(
+        counts={},
+        freshness={"acme": fresh},
+        undelivered={"log": 0},
+        reported={"acme": 1},
+        backlog=EvaluationBacklog(entries=1, oldest=NOW),
+    )
     domain = DomainCollector(figures, {"acme": 50.0}, timedelta(minutes=15))
     families = [*programme.registry.collect(), *domain.collect()]
     return {f"{each.name}_total" if each.type == "counter" else each.name for each in families}

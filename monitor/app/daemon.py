@@ -92,13 +92,12 @@ class Daemon:
             stack.push_async_callback(store.aclose)
             parts = Parts(self._config, store, self._metrics, self._log, self._wake_evaluation)
             stack.push_async_callback(parts.aclose)
-            self._sinks = Sinks(self._config, store.outbox, self._metrics, parts.availability, self._log)
+            self._sinks = Sinks(self._config, store.outbox, self._metrics, parts.border, self._log)
             stack.push_async_callback(self._sinks.aclose)
             self._notifier = Notifier(self._sinks.couriers)
             self._evaluation = EvaluationLoop(
-                evaluator(self._config, store),
-                availability=parts.availability,
-                log=self._log,
+                evaluator(self._config, store, self._metrics, self._log),
+                border=parts.border,
                 on_told=self._notifier.tick,
             )
             server = self._make_server(store)

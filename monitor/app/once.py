@@ -70,7 +70,7 @@ async def poll_once(
             async for page in _pages(store.cohort, target_name, watched):
                 left |= await parts.poller.run_once(target, page)
             await parts.poller.settled()
-            await evaluator(config, store).decide()
+            await evaluator(config, store, metrics, log).decide()
         finally:
             parts.poller.stop()
             await running

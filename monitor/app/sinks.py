@@ -17,9 +17,9 @@ from monitor.turns import Job
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from monitor.availability import Availability
     from monitor.config import AlertmanagerSink as AlertmanagerConfig
     from monitor.config import Config
+    from monitor.job_border import JobBorder
     from monitor.ports import Metrics, Outbox, Sink, SummarySink
 
 LOG_RULES: Final = Rules(at_once=200, lease=timedelta(seconds=30))
@@ -37,13 +37,13 @@ class Sinks:
         config: Config,
         outbox: Outbox,
         metrics: Metrics,
-        availability: Availability,
+        border: JobBorder,
         log: FilteringBoundLogger,
     ) -> None:
         self._config = config
         self._outbox = outbox
         self._metrics = metrics
-        self._availability = availability
+        self._border = border
         self._log = log
         self._all: list[Sink] = []
         self.jobs: list[Job] = []
@@ -69,7 +69,7 @@ class Sinks:
     def _webhook(self, config: WebhookConfig) -> WebhookSink:
         return WebhookSink(
             url=config.url,
-            secret=config.key,
+            secrets=config.keys,
             timeout=config.timeout,
             telling=self._telling(config.user_id),
             clock=clock,
@@ -102,7 +102,7 @@ class Sinks:
             outbox=self._outbox,
             health=health,
             metrics=self._metrics,
-            availability=self._availability,
+            border=self._border,
             log=self._log,
             clock=clock,
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from monitor.core import incidents
 from monitor.core.alerting import AlertKind, AlertState, Decision, calm, fire, follow, wait, withdraw
+from monitor.core.clock_steps import furthest, is_due
 from monitor.core.incidents import Wave, WaveKey, breaks, key_of, lived, possible, suspicious
 from monitor.core.model import UNSPECIFIED
 from monitor.core.policy import Severity
@@ -140,7 +141,8 @@ class _Evaluation:
 
     def _due(self) -> list[Alert]:
         found = [each for theirs in self._standing.values() for each in theirs.values()]
-        ripe = [each for each in found if each.due_at is not None and each.due_at <= self._now]
+        longest = self._policy.longest_wait
+        ripe = [each for each in found if each.due_at is not None and is_due(each.due_at, self._now, longest)]
         return sorted(ripe, key=lambda each: (each.confirmed_at, each.id))
 
     def _gather(self, due: Sequence[Alert]) -> None:
@@ -184,6 +186,8 @@ class _Evaluation:
         if rule is None or not possible(rule, wave):
             return None
         first = alert.confirmed_at + rule.hold
+        if first > furthest(self._now, rule.hold):
+            return None  # the clock was set back since: how long it has waited is not known
         if self._now < first:
             return wait(alert, first, self._now, "it waits for others like it")
         last = alert.confirmed_at + rule.longest_hold

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID, uuid5
 
 from monitor.core.alerting import AlertState
+from monitor.core.clock_steps import is_due
 from monitor.core.model import UNSPECIFIED
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ def _end(rule: IncidentRule | None, incident: Incident, now: datetime) -> str | 
         return "all of its members have healed"
     if rule is None:
         return "incidents are switched off"
-    if now - incident.joined_at >= rule.within:
+    if is_due(incident.joined_at + rule.within, now, rule.within):
         left = f"{incident.broken} of its members are in error still"
         return f"nobody joined for {_shown(rule.within)}; {left}"
     return None

@@ -100,6 +100,15 @@ class Cadence:
     gone_interval: timedelta
     believe_absence_after: timedelta = timedelta(days=1)
 
+    def of(self, presence: Presence) -> timedelta:
+        """Return in which interval a user is polled once."""
+        return self.interval if presence is Presence.PRESENT else self.gone_interval
+
+    def longest_wait(self, presence: Presence, *, failed: bool) -> timedelta:
+        """Return how far ahead a user may be due; only where Junction asked it to wait is it more than the interval."""
+        interval = self.of(presence)
+        return max(interval, LONGEST_RETRY_AFTER) if failed else interval
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetView:
@@ -294,8 +303,8 @@ def unobserved(
     While a target does not work its users stay due, so that each probe finds one; the budget keeps the pace.
     """
     failures = claim.failures + 1
-    interval = cadence.interval if claim.presence is Presence.PRESENT else cadence.gone_interval
-    longest = max(LONGEST_RETRY_AFTER, interval)
+    interval = cadence.of(claim.presence)
+    longest = cadence.longest_wait(claim.presence, failed=True)
     if view.health.probe_every is not None:
         interval = min(interval, PROBE_REJECTED_EVERY)
     wait = max(backoff(claim.user.user_id, failures, interval), min(retry_after or timedelta(0), longest))

@@ -23,6 +23,14 @@ KNOWN_STATUSES: Final = frozenset({CONNECTED, ERROR, PAUSED})
 AVAILABLE: Final = "available"
 UNSPECIFIED: Final = "unspecified"
 """Stands where the vendor gave no error type."""
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2200
+"""Both years are inside. A vendor date outside them is a placeholder or damaged, and sums with it may overflow."""
+
+
+def plausible_time(time: datetime | None) -> datetime | None:
+    """Return a vendor's date, in UTC, or None where its year is outside 1970 to 2200 (contract, section 5)."""
+    return time if time is not None and FIRST_YEAR <= time.year <= LAST_YEAR else None
 
 
 class Kind(StrEnum):

@@ -100,6 +100,14 @@ class Policy:
     flapping: Flapping | None = None
     incident: IncidentRule | None = None
 
+    @property
+    def longest_wait(self) -> timedelta:
+        """The longest time that an alert may wait before it moves again."""
+        waits = [self.confirm_for, *self.confirm_for_error_types.values()]
+        waits += [self.flapping.within] if self.flapping else []
+        waits += [self.incident.longest_hold, self.incident.hold] if self.incident else []
+        return max(waits)
+
     def severity(self, error_type: str | None, provider: str | None = None) -> Severity:
         """Return how loud an error of this type is; None reads as ``unspecified``."""
         word = error_type or UNSPECIFIED

@@ -57,7 +57,21 @@ class Fault(StrEnum):
         """The word that logs, metrics and commands use."""
         return "implausible" if self in _IMPLAUSIBLE else self.value
 
+    @property
+    def description(self) -> str:
+        """What it means, for a person."""
+        return _DESCRIPTIONS[self]
 
+
+_DESCRIPTIONS: Final[Mapping[Fault, str]] = {
+    Fault.REJECTED: "Junction refuses the API key (401 or 403)",
+    Fault.NOT_FOUND: "Junction does not know many of the users (404): nobody is declared gone meanwhile",
+    Fault.UNREACHABLE: "Junction brings no usable answer",
+    Fault.CONNECTIONS_MISSING: "many users lack connections that they had: no connection is declared removed meanwhile",
+    Fault.PROVIDER_MISSING: "many users lack their connection to one provider: none is declared removed meanwhile",
+    Fault.USERS_INVALID: "Junction calls many user ids invalid (422): nobody is paused meanwhile",
+    Fault.THROTTLED: "Junction asks for fewer requests (429 or 503)",
+}
 _IMPLAUSIBLE: Final = frozenset({Fault.CONNECTIONS_MISSING, Fault.PROVIDER_MISSING, Fault.USERS_INVALID})
 DOWN: Final = frozenset(Fault) - {Fault.PROVIDER_MISSING, Fault.THROTTLED}
 """The faults with which a target is not up."""

@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from monitor.core.target_health import TargetHealth, TargetVerdict
     from monitor.ports import Assessed, Junction, Metrics
 
-REASONS: Final[Mapping[Fault, str]] = {
-    Fault.REJECTED: "Junction refuses the API key (401 or 403)",
-    Fault.NOT_FOUND: "Junction does not know many of the users (404): nobody is declared gone meanwhile",
-    Fault.UNREACHABLE: "Junction brings no usable answer",
-    Fault.CONNECTIONS_MISSING: "many users lack connections that they had: no connection is declared removed meanwhile",
-    Fault.PROVIDER_MISSING: "many users lack their connection to one provider: none is declared removed meanwhile",
-    Fault.USERS_INVALID: "Junction calls many user ids invalid (422): nobody is paused meanwhile",
-    Fault.THROTTLED: "Junction asks for fewer requests (429 or 503)",
-}
 EVENTS: Final[Mapping[str, str]] = {
     "rejected": events.TARGET_REJECTED,
     "not_found": events.TARGET_REJECTED,
@@ -146,7 +137,7 @@ class Target:
         facts: dict[str, object] = {"code": verdict.code, "detail": verdict.detail, "cause": _cause(verdict).value}
         if verdict.provider is not None:
             facts["provider"] = verdict.provider
-        event, reason = EVENTS[verdict.fault.reason], REASONS[verdict.fault]
+        event, reason = EVENTS[verdict.fault.reason], verdict.fault.description
         if verdict.fault in {Fault.THROTTLED, Fault.PROVIDER_MISSING}:
             if verdict.fault is Fault.THROTTLED:
                 facts |= _wait_in_force(after, now)

@@ -1,6 +1,16 @@
 """What the loops ask of Junction, of the store and of the metrics, as protocols and values."""
 
-from monitor.ports.alerts import AlertFilter, Alerts, AlertView, IncidentView, Taken
+from monitor.ports.alerts import (
+    EVERYTHING,
+    AlertFilter,
+    Alerts,
+    AlertView,
+    EvaluationScope,
+    IncidentView,
+    SetAside,
+    Taken,
+    WaitingKeys,
+)
 from monitor.ports.junction import Answer, Junction, ListedUser, UserPage
 from monitor.ports.metrics import Metrics, Poll
 from monitor.ports.outbox import (
@@ -29,10 +39,11 @@ from monitor.ports.store import (
     Store,
     Upkeep,
 )
-from monitor.ports.views import ConnectionView, Freshness, PastSnapshot, TransitionFilter, Views
+from monitor.ports.views import ConnectionView, EvaluationBacklog, Freshness, PastSnapshot, TransitionFilter, Views
 
 __all__ = [
     "ANSWERED",
+    "EVERYTHING",
     "AlertFilter",
     "AlertView",
     "Alerts",
@@ -43,6 +54,8 @@ __all__ = [
     "ConnectionView",
     "Cursor",
     "Done",
+    "EvaluationBacklog",
+    "EvaluationScope",
     "Firing",
     "Freshness",
     "Granted",
@@ -61,6 +74,7 @@ __all__ = [
     "Receipt",
     "Reception",
     "Registered",
+    "SetAside",
     "Sink",
     "Standing",
     "Store",
@@ -70,4 +84,5 @@ __all__ = [
     "Upkeep",
     "UserPage",
     "Views",
+    "WaitingKeys",
 ]

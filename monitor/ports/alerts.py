@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime, timedelta
     from uuid import UUID
 
@@ -34,14 +34,83 @@ class Taken:
     members: Mapping[User, Registration]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationScope:
+    """A part of what waits to be evaluated.
+
+    Attributes:
+        members: keys of the users whose entries and due alerts are read; None means all.
+        incidents: the open incidents that are read; None means all.
+        last_entry: the last entry that is read; None means all.
+        skipped_members: users whose due alerts are left out; their new entries are not.
+        skipped_incidents: open incidents that are left out.
+    """
+
+    members: frozenset[int] | None = None
+    incidents: frozenset[UUID] | None = None
+    last_entry: int | None = None
+    skipped_members: frozenset[int] = frozenset()
+    skipped_incidents: frozenset[UUID] = frozenset()
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether it is not restricted to some users."""
+        return self.members is None
+
+
+EVERYTHING: Final = EvaluationScope()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingKeys:
+    """What waits to be evaluated, by key alone: reading it cannot fail because of what one user's rows hold."""
+
+    members: Sequence[int]
+    incidents: Sequence[UUID]
+    last_entry: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A user whose entries were set aside, and how many; none where only a due alert cannot be evaluated."""
+
+    user: User
+    entries: int
+
+
 class Alerts(Protocol):
     """The decisions on alerts: taken by one replica at a time, each committed with all that follows from it."""
 
-    async def take(self, policy: Policy, *, limit: int, now: datetime, lease: timedelta) -> Taken | None:
+    async def take(
+        self,
+        policy: Policy,
+        *,
+        limit: int,
+        now: datetime,
+        lease: timedelta,
+        scope: EvaluationScope = EVERYTHING,
+    ) -> Taken | None:
         """Take what is to be decided at ``now``, None where there is nothing or another replica has it in hand.
 
         ``limit`` bounds the new transitions, and again the alerts whose time has come. ``policy`` says how far back
-        the docket reaches.
+        the docket reaches. Entries that were set aside are left out. A restricted ``scope`` is taken even if nothing
+        in it waits. Where reading fails, the lease is given back.
+        """
+        ...
+
+    async def waiting(self, policy: Policy, *, limit: int, now: datetime, scope: EvaluationScope) -> WaitingKeys:
+        """Return the users and incidents that :meth:`take` would read."""
+        ...
+
+    async def set_aside(self, member: int, *, last_entry: int, reason: str, now: datetime) -> SetAside | None:
+        """Leave a user's entries up to ``last_entry`` out of later evaluations and keep them; None: unknown user."""
+        ...
+
+    async def retry_set_aside(self) -> int:
+        """Put entries that were set aside back into the queue and return how many.
+
+        An entry is deleted instead where a later one of the same connection, or of the whole user, was evaluated
+        meanwhile: evaluated out of order, it would start an alert that nothing ends.
         """
         ...
 

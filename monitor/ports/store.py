@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from uuid import UUID
 
     from monitor.core.budget import Budget, Pace
-    from monitor.core.judge import Claim, Known, Verdict
+    from monitor.core.judge import Cadence, Claim, Known, Verdict
     from monitor.core.model import Intent, Presence
     from monitor.core.target_health import PollAnswer, RecentPolls
     from monitor.ports.alerts import Alerts
@@ -119,10 +119,11 @@ class Polls(Protocol):
         """
         ...
 
-    async def bring_forward(self, target: str, *, interval: timedelta, now: datetime) -> int:
-        """Give active and present users that are due later than ``interval`` from now their place in it.
+    async def bring_forward(self, target: str, *, cadence: Cadence, now: datetime) -> int:
+        """Give active users that are due later than any rule would have them due their place in the interval.
 
-        A shorter interval was configured; the place is that of :func:`monitor.core.cadence.next_due`.
+        A shorter interval was configured, or a clock that was ahead was set back; the place is that of
+        :func:`monitor.core.cadence.next_due`.
         """
         ...
 
@@ -160,7 +161,7 @@ class Cohort(Protocol):
     async def register(self, target: str, users: Iterable[ListedUser], *, now: datetime, revive: bool) -> Registered:
         """Register users in one transaction; new ones are due at once.
 
-        ``revive`` brings removed users back (a person asked); without it (discovery) they stay removed. Paused
+        ``revive`` brings removed and erased users back (a person asked); without it (discovery) they stay away. Paused
         users stay paused. A ``client_user_id`` that is given replaces the old one.
         """
         ...
@@ -177,7 +178,21 @@ class Cohort(Protocol):
         ...
 
     async def erase(self, target: str, user_id: UUID) -> bool:
-        """Delete every trace of a user, and adjust the counts; False where it is not known."""
+        """Delete every trace of a user, and adjust the counts; False where it is not known.
+
+        A salted hash of its id stays, so that it is not registered again before a person asks.
+        """
+        ...
+
+    async def note_discovery(self, target: str, now: datetime) -> None:
+        """Note that the target's user list was read whole; the first time stays."""
+        ...
+
+    async def note_list(self, target: str, listed: frozenset[UUID], started_at: datetime) -> None:
+        """Note which users that answer 404 a complete list names, and which it does not (``unlisted_at``).
+
+        A list that names no user of the cohort is not about it, and changes nothing.
+        """
         ...
 
     def members(self, target: str | None, *, include_removed: bool = False) -> AsyncIterator[Member]:
@@ -223,8 +238,15 @@ class Upkeep(Protocol):
     async def prune_alerts(self, before: datetime, *, limit: int) -> int:
         """Delete up to ``limit`` alerts that resolved before this time and as many notices done with; return how many.
 
-        An open alert, its firing notices, and a notice that waits are never deleted.
+        As many incidents that resolved before it are deleted too. An open alert, its incident, its firing notices, and
+        a notice that waits are never deleted.
         """
+        ...
+
+    async def give_up_unconfigured(
+        self, sinks: Collection[str], *, before: datetime, now: datetime, limit: int
+    ) -> Mapping[str, int]:
+        """Give up up to ``limit`` notices from before this time that wait for none of ``sinks``; count them by sink."""
         ...
 
     async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:

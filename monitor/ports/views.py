@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from monitor.core.model import Connection, Kind, Transition
     from monitor.core.tally import Key
+    from monitor.core.target_health import TargetHealth
     from monitor.ports.alerts import AlertFilter, AlertView, IncidentView
 
 
@@ -67,6 +68,14 @@ class TransitionFilter:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationBacklog:
+    """Transitions that are not yet evaluated, those set aside included; ``oldest`` is None without any."""
+
+    entries: int
+    oldest: datetime | None
+
+
 class Views(Protocol):
     """Questions that change nothing."""
 
@@ -76,6 +85,14 @@ class Views(Protocol):
 
     async def freshness(self, target: str, *, interval: timedelta, now: datetime) -> Freshness:
         """Return how current the watch over ``target`` is."""
+        ...
+
+    async def health(self) -> Mapping[str, TargetHealth]:
+        """Return what is known of each target as a whole; a target that never had a user is left out."""
+        ...
+
+    async def evaluation_backlog(self) -> EvaluationBacklog:
+        """Return how much waits to be evaluated, and since when."""
         ...
 
     async def reported(self, *, since: datetime) -> Mapping[str, int]:

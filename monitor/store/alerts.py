@@ -2,14 +2,16 @@
 
 1. A tick that finds nothing to decide on writes nothing.
 2. Whoever gets the lease reads the docket; nobody else writes to alerts and incidents meanwhile.
-3. Settling gives the lease back first: where that fails, somebody else has decided, and nothing is written.
-4. Users are held against erasure, then alerts are written (those that end first: a slot has one open alert), incidents
+3. Where reading fails, the lease is given back. What cannot be evaluated is set aside without being read.
+4. Settling gives the lease back first: where that fails, somebody else has decided, and nothing is written.
+5. Users are held against erasure, then alerts are written (those that end first: a slot has one open alert), incidents
    with their members, notices for the sinks, and last the counts.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,14 +19,17 @@ from sqlalchemy import case, delete, exists, func, insert, or_, select, update
 
 from monitor.core import tally
 from monitor.core.alerting import OPEN, AlertState
-from monitor.core.model import UNSPECIFIED
+from monitor.core.model import UNSPECIFIED, User
 from monitor.core.policy import Severity
 from monitor.core.tally import Count, Key
 from monitor.core.wording import JOINED
+from monitor.errors import StoreUnavailable
+from monitor.ports import EVERYTHING, SetAside
 from monitor.store import docket, notices, rows
 from monitor.store.counting import move, upsert
-from monitor.store.leases import FREE, free, lent
-from monitor.store.tables import RAISED, alerts, incidents, jobs, undecided, users
+from monitor.store.due import is_unleased
+from monitor.store.leases import FREE, lent
+from monitor.store.tables import RAISED, alerts, incidents, jobs, targets, transitions, undecided, users
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -36,9 +41,8 @@ if TYPE_CHECKING:
     from monitor.core.alerting import Decision
     from monitor.core.evaluation import Outcome
     from monitor.core.incidents import Incident, IncidentDecision
-    from monitor.core.model import User
     from monitor.core.policy import Policy
-    from monitor.ports import Taken
+    from monitor.ports import EvaluationScope, Taken, WaitingKeys
     from monitor.ports.alerts import Registration
     from monitor.store.counting import TargetIds
     from monitor.store.engine import Database
@@ -53,16 +57,35 @@ class SqlAlerts:
         self._database = database
         self._target_ids = target_ids
 
-    async def take(self, policy: Policy, *, limit: int, now: datetime, lease: timedelta) -> Taken | None:
+    async def take(
+        self,
+        policy: Policy,
+        *,
+        limit: int,
+        now: datetime,
+        lease: timedelta,
+        scope: EvaluationScope = EVERYTHING,
+    ) -> Taken | None:
         """Take what is to be decided at ``now``, None where there is nothing or another replica has it in hand."""
-        async with self._database.reading() as connection:
-            if not (await connection.execute(_anything(now))).scalar():
-                return None
+        if scope.is_everything:
+            async with self._database.reading() as connection:
+                if not (await connection.execute(docket.anything(policy, now, scope))).scalar():
+                    return None
         held = await self._lease(now, lease)
         if held is None:
             return None
+        try:
+            async with self._database.reading() as connection:
+                return await docket.read(connection, policy, held, limit=limit, now=now, scope=scope)
+        except Exception:
+            with suppress(StoreUnavailable):  # the lease passes by itself then
+                await self._end_lease(held)
+            raise
+
+    async def waiting(self, policy: Policy, *, limit: int, now: datetime, scope: EvaluationScope) -> WaitingKeys:
+        """Return the users and incidents that :meth:`take` would read."""
         async with self._database.reading() as connection:
-            return await docket.read(connection, policy, held, limit=limit, now=now)
+            return await docket.waiting(connection, policy, limit=limit, now=now, scope=scope)
 
     async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, *, sinks: Collection[str]) -> bool:
         """Write everything that was decided, in one transaction with what it was decided on; the lease ends."""
@@ -75,16 +98,36 @@ class SqlAlerts:
 
     async def release(self, taken: Taken) -> None:
         """Give back what was taken and could not be settled."""
+        await self._end_lease(taken.lease)
+
+    async def set_aside(self, member: int, *, last_entry: int, reason: str, now: datetime) -> SetAside | None:
+        """Leave a user's entries up to ``last_entry`` out of later evaluations and keep them; None: unknown user."""
+        theirs = [undecided.c.member == member, undecided.c.id <= last_entry, undecided.c.set_aside_at.is_(None)]
+        query = select(users.c.user_id, targets.c.name).select_from(users.join(targets)).where(users.c.id == member)
         async with self._database.writing() as connection:
-            await connection.execute(update(jobs).where(jobs.c.name == JOB, jobs.c.lease == taken.lease).values(FREE))
+            done = await connection.execute(update(undecided).where(*theirs).values(set_aside_at=now, reason=reason))
+            row = (await connection.execute(query)).one_or_none()
+        return row and SetAside(user=User(target=row.name, user_id=row.user_id), entries=done.rowcount)
+
+    async def retry_set_aside(self) -> int:
+        """Put entries that were set aside back into the queue and return how many; see the port."""
+        is_set_aside = undecided.c.set_aside_at.is_not(None)
+        async with self._database.writing() as connection:
+            await connection.execute(delete(undecided).where(is_set_aside, _IS_SUPERSEDED))
+            put_back = update(undecided).where(is_set_aside).values(set_aside_at=None, reason=None)
+            return (await connection.execute(put_back)).rowcount
 
     async def _lease(self, now: datetime, lease: timedelta) -> int | None:
         new = upsert(jobs, self._database.dialect).values(name=JOB).on_conflict_do_nothing()
-        taken = update(jobs).where(jobs.c.name == JOB, free(jobs, now)).values(lent(now, lease))
+        taken = update(jobs).where(jobs.c.name == JOB, is_unleased(jobs, now, lease)).values(lent(now, lease))
         async with self._database.writing() as connection:
             await connection.execute(new)
             held: int | None = (await connection.execute(taken.returning(jobs.c.lease))).scalar()
             return held
+
+    async def _end_lease(self, lease: int) -> None:
+        async with self._database.writing() as connection:
+            await connection.execute(update(jobs).where(jobs.c.name == JOB, jobs.c.lease == lease).values(FREE))
 
 
 class _Settlement:
@@ -170,16 +213,6 @@ class _Settlement:
         await self._connection.execute(update(alerts).where(theirs).values(joined))
 
 
-def _anything(now: datetime) -> Any:
-    return select(
-        or_(
-            exists(select(undecided.c.id)),
-            exists(select(alerts.c.id).where(alerts.c.due_at <= now)),
-            exists(select(incidents.c.id).where(incidents.c.state == AlertState.FIRING.value)),
-        )
-    )
-
-
 def _like(incident: Incident, target_id: int, policy: Policy) -> list[ColumnElement[bool] | TextClause]:
     within = policy.incident.within if policy.incident else timedelta()
     named = alerts.c.error_type == incident.key.error_type
@@ -196,6 +229,21 @@ def _like(incident: Incident, target_id: int, policy: Policy) -> list[ColumnElem
     ]
 
 
+_OWN: Final = transitions.alias("own")
+_LATER: Final = transitions.alias("later")
+_OTHER: Final = undecided.alias("other")
+_PROVIDER: Final = (
+    select(_OWN.c.provider).where(_OWN.c.id == undecided.c.transition_id).correlate(undecided).scalar_subquery()
+)
+_IS_SUPERSEDED: Final = exists().where(
+    _LATER.c.member == undecided.c.member,
+    _LATER.c.observed_at > undecided.c.at,
+    or_(_LATER.c.provider.is_(None), _LATER.c.provider == func.coalesce(_PROVIDER, _LATER.c.provider)),
+    # Of a removed user that was added again, the first snapshot alone starts no alert that a removal could end.
+    or_(undecided.c.transition_id.is_not(None), _LATER.c.baseline.is_(False)),
+    ~exists().where(_OTHER.c.member == _LATER.c.member, _OTHER.c.transition_id == _LATER.c.id),
+)
+"""A later transition of the same connection, or of the whole user, was evaluated already."""
 CHANGING: Final = (
     "severity",
     "state",

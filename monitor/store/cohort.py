@@ -11,7 +11,7 @@ from monitor.core import tally
 from monitor.core.alerting import AlertState
 from monitor.core.model import Intent, Presence
 from monitor.ports import Member, Registered
-from monitor.store import registration, rows
+from monitor.store import erasure, registration, rows
 from monitor.store.counting import TargetIds, move, of_members
 from monitor.store.paging import Pages
 from monitor.store.tables import alerts, connections, snapshots, targets, transitions, undecided, users
@@ -62,12 +62,18 @@ class SqlCohort:
             target_id = await self._target_ids.of(connection, target)
             known = await registration.known(connection, target_id, wanted)
             new = {each: name for each, name in wanted.items() if each not in known}
+            if revive:
+                await erasure.forget(connection, target_id, new)
+            # Asked after the known ones: whoever is erased in between is in neither.
+            erased = frozenset() if revive else await erasure.erased_among(connection, target_id, new)
+            new = {each: name for each, name in new.items() if each not in erased}
             added = await registration.enrol(connection, target_id, new, now)
             back = await registration.renew(connection, known.values(), wanted, now, revive=revive)
             counts = await of_members(connection, target, back, watched=True)
             counts.update(_users(target, Intent.ACTIVE, Presence.PRESENT, added))
             await self._move(connection, counts)
-        return Registered(added=added, returned=len(back), known=len(listed) - added - len(back))
+        left_out = sum(each.user_id in erased for each in listed)
+        return Registered(added=added, returned=len(back), known=len(listed) - added - len(back) - left_out)
 
     async def set_intent(
         self, target: str, user_ids: Sequence[UUID] | None, intent: Intent, *, now: datetime
@@ -86,23 +92,39 @@ class SqlCohort:
         return frozenset(concerned)
 
     async def erase(self, target: str, user_id: UUID) -> bool:
-        """Delete every trace of a user, and adjust the counts; running totals stay."""
+        """Delete every trace of a user but a salted hash, and adjust the counts; running totals stay."""
         async with self._database.writing() as connection:
             target_id = await self._target_ids.found(connection, target)
             ours = and_(users.c.target_id == target_id, users.c.user_id == user_id)
             asked = select(*registration.OWN).where(ours).with_for_update()
             row = (await connection.execute(asked)).one_or_none()
-            if row is None:
+            if target_id is None or row is None:
                 return False
             counts = await of_members(connection, target, [row], watched=row.intent != Intent.REMOVED)
             counts.update(await _end_alerts(connection, target, row.id))
             for table in (notices, undecided, transitions, snapshots, connections):
                 await connection.execute(delete(table).where(table.c.member == row.id))
             await connection.execute(delete(users).where(users.c.id == row.id))
+            await erasure.remember(connection, target_id, user_id)
             counts = type(counts)({key: -amount for key, amount in counts.items()})
             await self._move(connection, counts)
         await self._database.checkpoint()
         return True
+
+    async def note_discovery(self, target: str, now: datetime) -> None:
+        """Note when the target's user list was first read whole."""
+        async with self._database.writing() as connection:
+            target_id = await self._target_ids.of(connection, target)
+            first = update(targets).where(targets.c.id == target_id, targets.c.discovered_at.is_(None))
+            await connection.execute(first.values(discovered_at=now))
+
+    async def note_list(self, target: str, listed: frozenset[UUID], started_at: datetime) -> None:
+        """Note which users that answer 404 a complete list names, and which it does not; see the port."""
+        if not await self._names_members(target, listed):
+            return
+        after: int | None = 0
+        while after is not None:
+            after = await self._note_page(target, listed, started_at, after)
 
     async def members(self, target: str | None, *, include_removed: bool = False) -> AsyncIterator[Member]:
         """Yield the members ordered by target and user id, a page at a time."""
@@ -119,6 +141,30 @@ class SqlCohort:
         async with self._database.reading() as connection:
             row = (await connection.execute(asked)).one_or_none()
         return None if row is None else _member(row)
+
+    async def _names_members(self, target: str, listed: frozenset[UUID]) -> bool:
+        ordered = list(listed)
+        async with self._database.reading() as connection:
+            target_id = await self._target_ids.found(connection, target)
+            for start in range(0, len(ordered), PAGE):
+                named = rows.among(users.c.user_id, ordered[start : start + PAGE], connection.dialect)
+                asked = select(users.c.id).where(users.c.target_id == target_id, named).limit(1)
+                if (await connection.execute(asked)).scalar() is not None:
+                    return True
+        return False
+
+    async def _note_page(self, target: str, listed: frozenset[UUID], started_at: datetime, after: int) -> int | None:
+        """Write what the list says of some users that answer 404, and return where the next page begins."""
+        async with self._database.writing() as connection:
+            target_id = await self._target_ids.found(connection, target)
+            missing = and_(users.c.target_id == target_id, users.c.missing_since.is_not(None), users.c.id > after)
+            page = select(users.c.id, users.c.user_id).where(missing).order_by(users.c.id).limit(PAGE)
+            found = (await connection.execute(page.with_for_update())).all()
+            for named, at in ((True, None), (False, started_at)):
+                keys = [each.id for each in found if (each.user_id in listed) is named]
+                theirs = rows.among(users.c.id, keys, connection.dialect)
+                await connection.execute(update(users).where(theirs).values(unlisted_at=at))
+        return found[-1].id if len(found) == PAGE else None
 
     async def _decide(
         self, target: str, user_ids: Sequence[UUID] | None, after: int, intent: Intent, now: datetime

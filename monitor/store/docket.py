@@ -12,27 +12,62 @@ from monitor.core.evaluation import Docket, Entry, wave_keys
 from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, past_windows, worth_comparing
 from monitor.core.model import UNSPECIFIED, Transition, User
 from monitor.core.tally import Count
-from monitor.ports import Taken
+from monitor.ports import Taken, WaitingKeys
 from monitor.store import rows
+from monitor.store.due import has_come, is_too_far_ahead
 from monitor.store.tables import RAISED, alerts, counts, incidents, targets, transitions, undecided, users
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
+    from sqlalchemy import Column, ColumnElement, Dialect, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from monitor.core.alerting import Alert
     from monitor.core.incidents import Incident
     from monitor.core.policy import IncidentRule, Policy
+    from monitor.ports import EvaluationScope
 
 OPEN_STATES: Final = [each.value for each in OPEN]
 
 
-async def read(connection: AsyncConnection, policy: Policy, lease: int, *, limit: int, now: datetime) -> Taken:
+async def read(
+    connection: AsyncConnection, policy: Policy, lease: int, *, limit: int, now: datetime, scope: EvaluationScope
+) -> Taken:
     """Return what is to be decided at ``now``, under a lease."""
-    return await _Reader(connection, policy, now).taken(lease, limit)
+    return await _Reader(connection, policy, now, scope).taken(lease, limit)
+
+
+async def waiting(
+    connection: AsyncConnection, policy: Policy, *, limit: int, now: datetime, scope: EvaluationScope
+) -> WaitingKeys:
+    """Return the keys of what :func:`read` would read, without the columns that may not be readable."""
+    queued = _of_scope(select(undecided.c.id, undecided.c.member), scope).order_by(undecided.c.id).limit(limit)
+    entries = (await connection.execute(queued)).all()
+    members = [row.member for row in entries]
+    for which in _due(policy, now):
+        due = select(alerts.c.member).where(which, _is_not_skipped(alerts.c.member, scope.skipped_members))
+        members += (await connection.execute(due.order_by(alerts.c.due_at, alerts.c.id).limit(limit))).scalars()
+    firing = select(incidents.c.id).where(_is_open_incident(scope))
+    return WaitingKeys(
+        members=list(dict.fromkeys(members)),
+        incidents=(await connection.execute(firing)).scalars().all(),
+        last_entry=entries[-1].id if entries else 0,
+    )
+
+
+def anything(policy: Policy, now: datetime, scope: EvaluationScope) -> Any:
+    """Return the question whether there is anything to decide."""
+    is_not_skipped = _is_not_skipped(alerts.c.member, scope.skipped_members)
+    return select(
+        or_(
+            exists(_of_scope(select(undecided.c.id), scope)),
+            *(exists(select(alerts.c.id).where(which, is_not_skipped)) for which in _due(policy, now)),
+            exists(select(incidents.c.id).where(_is_open_incident(scope))),
+        )
+    )
 
 
 async def counted(connection: AsyncConnection, row: Any) -> Incident:
@@ -46,21 +81,32 @@ async def counted(connection: AsyncConnection, row: Any) -> Incident:
 class _Reader:
     """Reads one docket."""
 
-    def __init__(self, connection: AsyncConnection, policy: Policy, now: datetime) -> None:
+    def __init__(self, connection: AsyncConnection, policy: Policy, now: datetime, scope: EvaluationScope) -> None:
         self._connection = connection
         self._policy = policy
         self._now = now
+        self._scope = scope
 
     async def taken(self, lease: int, limit: int) -> Taken:
-        ripe = ALERTS.where(alerts.c.due_at <= self._now).order_by(alerts.c.due_at, alerts.c.id)
-        due = await self._rows(ripe.limit(limit))
-        found = await self._rows(_ENTRIES.order_by(undecided.c.id).limit(limit))
+        due = await self._due_alerts(limit)
+        queued = _of_scope(_ENTRIES, self._scope, self._connection.dialect)
+        found = await self._rows(queued.order_by(undecided.c.id).limit(limit))
         return Taken(
             docket=await self._docket(found, due),
             lease=lease,
             more=limit in {len(found), len(due)},
             members={_user(each): (each.member, each.registered_at) for each in (*found, *due)},
         )
+
+    async def _due_alerts(self, limit: int) -> list[Any]:
+        scope, found = self._scope, list[Any]()
+        query = ALERTS.where(_is_not_skipped(alerts.c.member, scope.skipped_members))
+        if scope.members is not None:
+            query = query.where(rows.among(alerts.c.member, scope.members, self._connection.dialect))
+        for which in _due(self._policy, self._now):  # one after the other, since an index serves each of them alone
+            part = query.where(which).order_by(alerts.c.due_at, alerts.c.id).limit(limit - len(found))
+            found += await self._rows(part)
+        return found
 
     async def _docket(self, found: Sequence[Any], due: Sequence[Any]) -> Docket:
         entries = [_entry(each) for each in found]
@@ -139,7 +185,10 @@ class _Reader:
         return {WaveKey(row.target, row.provider, row.error_type): row.alerts / windows for row in found}
 
     async def _incidents(self) -> list[Incident]:
-        found = await self._rows(INCIDENTS.where(incidents.c.state == AlertState.FIRING.value))
+        query = INCIDENTS.where(_is_open_incident(self._scope))
+        if self._scope.incidents is not None:
+            query = query.where(rows.among(incidents.c.id, self._scope.incidents, self._connection.dialect))
+        found = await self._rows(query)
         return [await counted(self._connection, row) for row in found]
 
     async def _rows(self, statement: Any) -> Sequence[Any]:
@@ -152,6 +201,29 @@ def _user(row: Any) -> User:
 
 def _entry(row: Any) -> Entry:
     return Entry(number=row.number, user=_user(row), transition=None if row.id is None else rows.transition(row))
+
+
+def _of_scope(query: Select[Any], scope: EvaluationScope, dialect: Dialect | None = None) -> Select[Any]:
+    """Return a query on entries without those that were set aside, of the users in ``scope`` alone."""
+    query = query.where(undecided.c.set_aside_at.is_(None))
+    if scope.last_entry is not None:
+        query = query.where(undecided.c.id <= scope.last_entry)
+    if scope.members is not None and dialect is not None:
+        query = query.where(rows.among(undecided.c.member, scope.members, dialect))
+    return query
+
+
+def _is_not_skipped(column: Column[Any], skipped: Collection[Any]) -> ColumnElement[bool]:
+    return column.not_in(sorted(skipped))
+
+
+def _is_open_incident(scope: EvaluationScope) -> ColumnElement[bool]:
+    return and_(incidents.c.state == AlertState.FIRING.value, _is_not_skipped(incidents.c.id, scope.skipped_incidents))
+
+
+def _due(policy: Policy, now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the conditions under which the time of an alert has come."""
+    return has_come(alerts.c.due_at, now), is_too_far_ahead(alerts.c.due_at, now, policy.longest_wait)
 
 
 def _confirmed(after: datetime, until: datetime) -> tuple[Any, ...]:

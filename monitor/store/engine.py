@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -45,6 +46,10 @@ DAMAGED: Final = (
 )
 FORBIDDEN: Final = "42501"
 """The SQLSTATE of a missing privilege."""
+_SEVERAL_HOSTS: Final = re.compile(
+    r"(?P<before>postgres(?:ql)?://(?:[^/?#]*@)?)(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<after>(?:[/?#].*)?)"
+)
+_HOST_AND_PORT: Final = re.compile(r"\[?(?P<host>[^\[\]]*?)\]?(?::(?P<port>[0-9]*))?")
 PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -117,8 +122,19 @@ class Database:
 
 
 def parsed(url: str) -> URL:
-    """Return the URL as SQLAlchemy has it; ``postgres://`` is another word for ``postgresql://``."""
-    made = make_url(url)
+    """Return the URL as SQLAlchemy has it; ``postgres://`` is another word for ``postgresql://``.
+
+    SQLAlchemy takes several hosts in the query alone, as libpq's ``host`` and ``port``. libpq tries them in turn.
+    """
+    found = _SEVERAL_HOSTS.fullmatch(url)
+    made = make_url(found["before"] + found["after"] if found else url)
+    if found:
+        hosts = [_HOST_AND_PORT.fullmatch(each) for each in found["hosts"].split(",")]
+        named = {
+            "host": [each["host"] for each in hosts if each],
+            "port": [each["port"] or "" for each in hosts if each],
+        }
+        made = made.update_query_dict({name: ",".join(each) for name, each in named.items()})
     return made.set(drivername="postgresql") if made.drivername == "postgres" else made
 
 

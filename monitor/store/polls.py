@@ -18,7 +18,7 @@ from monitor.ports import Assessed, Claimed, Granted
 from monitor.store import budgets, recent_polls, rows
 from monitor.store.batch import Batch
 from monitor.store.leases import FREE, free, lent
-from monitor.store.tables import CLAIMABLE, PRESENT, connections, jobs, outbox, targets, users
+from monitor.store.tables import CLAIMABLE, connections, jobs, outbox, targets, users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from monitor.core.budget import Pace
-    from monitor.core.judge import Verdict
+    from monitor.core.judge import Cadence, Verdict
     from monitor.core.target_health import PollAnswer
     from monitor.store.counting import TargetIds
     from monitor.store.engine import Database
@@ -91,8 +91,10 @@ class SqlPolls:
         """Debit the target's budget for requests beside polls, as many as it allows; a tenth of it is kept for them."""
         async with self._database.writing() as connection:
             target_id = await self._target_ids.of(connection, target)
-            allowed, budget = pace.applied(await budgets.locked(connection, target_id)).spend_reserved(wanted, now)
-            await budgets.write(connection, target_id, budget)
+            before = await budgets.locked(connection, target_id)
+            allowed, budget = pace.applied(before).spend_reserved(wanted, now)
+            if budget != before:
+                await budgets.write(connection, target_id, budget)
         return Granted(requests=allowed, budget=budget)
 
     async def assess(
@@ -164,24 +166,32 @@ class SqlPolls:
             ]
         return users_left
 
-    async def bring_forward(self, target: str, *, interval: timedelta, now: datetime) -> int:
-        """Give active and present users that are due later than ``interval`` from now their place in it."""
+    async def bring_forward(self, target: str, *, cadence: Cadence, now: datetime) -> int:
+        """Give active users that are due later than any rule would have them due their place in the interval."""
         moved = 0
-        while page := await self._bring_page_forward(target, interval, now):
-            moved += page
+        for presence in Presence:
+            for failed in (False, True):
+                while page := await self._bring_page_forward(target, presence, cadence, now, failed=failed):
+                    moved += page
         return moved
 
-    async def _bring_page_forward(self, target: str, interval: timedelta, now: datetime) -> int:
+    async def _bring_page_forward(
+        self, target: str, presence: Presence, cadence: Cadence, now: datetime, *, failed: bool
+    ) -> int:
+        latest = now + cadence.longest_wait(presence, failed=failed)
+        ended = users.c.failed_at.is_not(None) if failed else users.c.failed_at.is_(None)
         async with self._database.writing() as connection:
             target_id = await self._target_ids.found(connection, target)
+            ours = and_(users.c.target_id == target_id, CLAIMABLE, users.c.presence == presence.value, ended)
             late = (
                 select(users.c.id, users.c.user_id)
-                .where(users.c.target_id == target_id, CLAIMABLE, PRESENT, users.c.next_poll_at > now + interval)
+                .where(ours, users.c.next_poll_at > latest)
+                .order_by(users.c.id)
                 .limit(PAGE)
                 .with_for_update(skip_locked=True)
             )
             found = await self._rows(connection, late)
-            places = [next_due(each.user_id, interval, now) for each in found]
+            places = [next_due(each.user_id, cadence.of(presence), now) for each in found]
             await self._move(connection, [each.id for each in found], places)
             return len(found)
 

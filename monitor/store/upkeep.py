@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, delete, exists, or_, select, tuple_, update
 
 from monitor.core.alerting import AlertState
 from monitor.core.model import Kind
-from monitor.ports import Pruned
+from monitor.ports import Done, Pruned
 from monitor.store import rows
 from monitor.store.counting import upsert
 from monitor.store.leases import FREE, free, lent
 from monitor.store.standing import STILL_FIRING
-from monitor.store.tables import alerts, jobs, outbox, snapshots, targets, transitions, undecided
+from monitor.store.tables import alerts, incidents, jobs, outbox, snapshots, targets, transitions, undecided
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from datetime import datetime, timedelta
 
     from sqlalchemy import Column, ColumnElement
@@ -65,10 +67,27 @@ class SqlUpkeep:
         return await self._prune(snapshots.c.id, snapshots.c.last_observed_at, before, limit)
 
     async def prune_alerts(self, before: datetime, *, limit: int) -> int:
-        """Delete up to ``limit`` alerts that resolved before this time and as many old notices; return how many."""
+        """Delete up to ``limit`` alerts, and as many incidents and notices, of before this time; return how many."""
         ended = await self._prune(alerts.c.id, alerts.c.resolved_at, before, limit)
+        ended += await self._prune(incidents.c.id, incidents.c.resolved_at, before, limit, ~_HAS_OPEN_MEMBER)
         past = (outbox.c.state != AlertState.FIRING.value) | ~STILL_FIRING
         return ended + await self._prune(outbox.c.id, outbox.c.written_at, before, limit, past)
+
+    async def give_up_unconfigured(
+        self, sinks: Collection[str], *, before: datetime, now: datetime, limit: int
+    ) -> Mapping[str, int]:
+        """Give up up to ``limit`` notices from before this time that wait for none of ``sinks``; count them by sink."""
+        waiting = (
+            select(outbox.c.id)
+            .where(outbox.c.written_at.is_(None), outbox.c.sink.not_in(sinks), outbox.c.created_at < before)
+            .where(free(outbox, now))
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        ended = {"outcome": Done.GAVE_UP.value, "written_at": now, "error": None} | FREE
+        given_up = update(outbox).where(rows.once(outbox.c.id, waiting, self._database.dialect)).values(ended)
+        async with self._database.writing() as connection:
+            return Counter((await connection.execute(given_up.returning(outbox.c.sink))).scalars())
 
     async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:
         """Look at the next ``limit`` transitions before this time, and delete those that are not the last word."""
@@ -97,6 +116,7 @@ class SqlUpkeep:
             await connection.execute(delete(key.table).where(rows.among(key, found, self._database.dialect)))
 
 
+_HAS_OPEN_MEMBER: Final = exists().where(alerts.c.incident_id == incidents.c.id, alerts.c.resolved_at.is_(None))
 _EACH: Final = transitions.alias("each")
 _LATER: Final = transitions.alias("later")
 _SAME_PROVIDER: Final = and_(

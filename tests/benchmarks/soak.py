@@ -29,11 +29,11 @@ import structlog
 from monitor.app.opening import run_in_loop
 from monitor.availability import Availability
 from monitor.core.judge import Cadence
-from monitor.job_border import JobBorder
 from monitor.core.policy import Policy
 from monitor.delivery import Courier, Health, Rules
 from monitor.evaluator import Evaluator
 from monitor.housekeeping import Pruning, Retention
+from monitor.job_border import JobBorder
 from monitor.poller import Poller, PollerSettings, Target, TargetSettings
 from monitor.poller.committer import Committer
 from monitor.poller.report import Report
@@ -131,7 +131,9 @@ class Life:
             clock=self._clock,
             on_commit=lambda _: None,
         )
-        self._evaluator = Evaluator(alerts=store.alerts, policy=Policy(), sinks=["log"], clock=self._clock)
+        self._evaluator = Evaluator(
+            alerts=store.alerts, policy=Policy(), sinks=["log"], metrics=self._metrics, log=log, clock=self._clock
+        )
         self._courier = Courier(
             "log",
             self._heard,
@@ -139,13 +141,14 @@ class Life:
             outbox=store.outbox,
             health=Health("log", log),
             metrics=self._metrics,
-            availability=availability,
+            border=JobBorder(availability, self._metrics, log),
             log=log,
             clock=self._clock,
         )
         self._pruning = Pruning(
             upkeep=store.upkeep,
             retention=Retention(snapshots=KEPT, transitions=KEPT),
+            sinks=["log"],
             log=log,
             clock=self._clock,
             pause=lambda: asyncio.sleep(0),

@@ -13,8 +13,8 @@ import pytest
 from monitor.cli.session import opened
 from monitor.config import load
 from monitor.core.policy import Flapping, IncidentRule, Policy, Severity
-from monitor.evaluator import Evaluator
 from tests.cli.worlds import NOW, OTHER, UNKNOWN, USER, World, fitbit
+from tests.poller.evaluators import quiet_evaluator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ POLICY = Policy(
 async def _live(place: Path) -> None:
     async with opened(load(place / "config.yaml", {})) as store:
         world, now = World(store), NOW
-        evaluator = Evaluator(alerts=store.alerts, policy=POLICY, sinks=["log"], clock=lambda: now)
+        evaluator = quiet_evaluator(store.alerts, POLICY, lambda: now)
         await world.register(USER, OTHER, *WAVE)
         for user in (USER, OTHER, *WAVE):
             await world.see(user, fitbit(), at=now - 30 * MINUTE)

@@ -13,6 +13,7 @@ from structlog.testing import LogCapture
 from monitor.availability import Availability
 from monitor.core.telling import Telling
 from monitor.delivery import Courier, Health, Rules
+from monitor.job_border import JobBorder
 from monitor.sinks import AlertmanagerSink, LogSink, WebhookSink
 from tests.poller.world import Recorded
 from tests.store.telling import Teller
@@ -58,7 +59,7 @@ class Desk:
 
     def webhook(self, url: str, telling: Telling = PLAIN) -> WebhookSink:
         """Return a sink that posts to ``url``."""
-        sink = WebhookSink(url=url, secret=lambda: SECRET, timeout=TIMEOUT, telling=telling, clock=self.teller.clock)
+        sink = WebhookSink(url=url, secrets=lambda: [SECRET], timeout=TIMEOUT, telling=telling, clock=self.teller.clock)
         self.opened.append(sink)
         return sink
 
@@ -86,7 +87,7 @@ class Desk:
             outbox=self.teller.store.outbox,
             health=Health(name, self.log),
             metrics=self.metrics,
-            availability=Availability(self.metrics, self.log),
+            border=JobBorder(Availability(self.metrics, self.log), self.metrics, self.log),
             log=self.log,
             clock=self.teller.clock,
         )

@@ -11,6 +11,7 @@ from structlog.testing import LogCapture
 from monitor.app.sinks import Sinks
 from monitor.availability import Availability
 from monitor.config import load
+from monitor.job_border import JobBorder
 from monitor.notifier import Notifier
 from monitor.store import Schema, open_store
 from tests.delivery.desk import SECRET, until
@@ -46,7 +47,7 @@ async def configured(tmp_path: Path, pager: Receiver, am: Receiver) -> AsyncIter
     store, metrics = open_store(url), Recorded()
     log = structlog.wrap_logger(structlog.PrintLogger(), processors=[LogCapture()])
     config = load(tmp_path / "config.yaml", {})
-    sinks = Sinks(config, store.outbox, metrics, Availability(metrics, log), log)
+    sinks = Sinks(config, store.outbox, metrics, JobBorder(Availability(metrics, log), metrics, log), log)
     yield Teller(store), sinks
     await sinks.aclose()
     await store.aclose()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -16,8 +17,9 @@ from monitor.core.tally import Count, Key
 from monitor.errors import StoreUnavailable
 from monitor.exporter import DomainCollector, DomainFigures, Exporter
 from monitor.metrics import ProgrammeMetrics
-from monitor.ports import Freshness, ListedUser, Poll
+from monitor.ports import EvaluationBacklog, Freshness, ListedUser, Poll
 from monitor.store.memory import MemoryStore
+from tests.store.telling import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,10 +45,13 @@ CONTRACT: Final = {
     "junction_monitor_poll_duration_seconds": ("histogram", T),
     "junction_monitor_poll_lag_seconds": ("histogram", T),
     "junction_monitor_overdue_users": ("gauge", T),
+    "junction_monitor_unseen_users": ("gauge", T | {"reason"}),
     "junction_monitor_target_up": ("gauge", T),
     "junction_monitor_requests": ("counter", T | {"code"}),
     "junction_monitor_throttle_factor": ("gauge", T),
     "junction_monitor_malformed_rows": ("counter", T),
+    "junction_monitor_undecided_transitions": ("gauge", frozenset()),
+    "junction_monitor_oldest_undecided_timestamp_seconds": ("gauge", frozenset()),
     "junction_monitor_jobs_crashed": ("counter", frozenset({"job"})),
     "junction_monitor_alert_deliveries": ("counter", frozenset({"sink", "outcome"})),
     "junction_monitor_alerts_undelivered": ("gauge", frozenset({"sink"})),
@@ -72,7 +77,13 @@ LIVELY: Final = {
 def figures(counts: Mapping[Key, int]) -> DomainFigures:
     """Return figures with these counts."""
     fresh = Freshness(fresh=3, overdue=1, oldest=NOW, latest=NOW)
-    return DomainFigures(counts=counts, freshness={"acme": fresh}, undelivered={"log": 4}, reported={"acme": 5})
+    return DomainFigures(
+        counts=counts,
+        freshness={"acme": fresh},
+        undelivered={"log": 4},
+        reported={"acme": 5},
+        backlog=EvaluationBacklog(entries=3, oldest=NOW),
+    )
 
 
 def collected(counts: Mapping[Key, int]) -> dict[str, dict[tuple[str, ...], float]]:
@@ -220,3 +231,25 @@ async def test_every_configured_sink_has_its_series_from_the_start() -> None:
         assert f'junction_monitor_alerts_undelivered{{sink="{sink}"}} 0.0' in shown
         for outcome in ("delivered", "failed", "rolled_up", "gave_up"):
             assert f'junction_monitor_alert_deliveries_total{{outcome="{outcome}",sink="{sink}"}} 0.0' in shown
+
+
+def test_what_is_not_evaluated_is_shown_with_its_age() -> None:
+    """Without any there is no age, rather than an age of 0."""
+    oldest = "junction_monitor_oldest_undecided_timestamp_seconds"
+    assert collected(LIVELY)["junction_monitor_undecided_transitions"] == {(): 3}
+    assert collected(LIVELY)[oldest] == {(): NOW.timestamp()}
+    nothing = replace(figures(LIVELY), backlog=EvaluationBacklog(entries=0, oldest=None))
+    families = {each.name: each.samples for each in DomainCollector(nothing, RATES, INTERVAL).collect()}
+    assert [each.value for each in families["junction_monitor_undecided_transitions"]] == [0]
+    assert families[oldest] == []
+
+
+async def test_a_sink_that_is_not_configured_is_not_exported() -> None:
+    """Nobody delivers what waits for it, and a rule would fire for ever."""
+    teller = Teller()
+    await teller.tell(1, sinks=["log", "removed"])
+    metrics = ProgrammeMetrics(CollectorRegistry(), targets=["acme"])
+    exporter = Exporter(metrics=metrics, store=teller.store, rates=RATES, interval=INTERVAL, clock=lambda: NOW)
+    shown = (await exporter.render(""))[0].decode()
+    assert 'junction_monitor_alerts_undelivered{sink="log"} 1.0' in shown
+    assert "removed" not in shown

@@ -19,10 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from monitor.core.alerting import FIRES, AlertKind
 from monitor.core.model import Intent, Outcome, Presence
-from monitor.evaluator import Evaluator
 from monitor.ports import AlertFilter, Answer, Done, ListedUser, Polls, Store, TransitionFilter
 from tests.chaos.steps import Cut
 from tests.poller.belief import Belief
+from tests.poller.evaluators import quiet_evaluator
 from tests.poller.rig import TARGET, Rig
 from tests.poller.world import INVALID, MISSING, REJECTED, THROTTLED, FakeJunction, ok
 from tests.store.contract_recount import agrees
@@ -32,6 +32,8 @@ from tests.store.contract_stage import ANN, BOB, CID, START
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
+
+    from monitor.evaluator import Evaluator
 
 T = TypeVar("T")
 Open = Callable[[], Store]
@@ -331,7 +333,7 @@ class Pollers(RuleBasedStateMachine):
         return Process(store, lambda user: self._says.get(user, ok()), lambda: self._now)
 
     def _evaluator(self) -> Evaluator:
-        return Evaluator(alerts=self._store.alerts, policy=POLICY, sinks=["log"], clock=lambda: self._now)
+        return quiet_evaluator(self._store.alerts, POLICY, lambda: self._now)
 
     def _pass(self, seconds: int) -> None:
         self._now += timedelta(seconds=seconds, microseconds=1)

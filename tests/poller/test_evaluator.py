@@ -11,7 +11,10 @@ from structlog.testing import LogCapture
 from monitor.availability import Availability
 from monitor.errors import StoreUnavailable
 from monitor.evaluator import AT_ONCE, EvaluationLoop, Evaluator
+from monitor.job_border import JobBorder
 from monitor.store.memory import MemoryStore
+from monitor.store.memory.alerts import MemoryAlerts
+from tests.poller.evaluators import quiet_evaluator
 from tests.poller.world import Recorded
 from tests.store.contract_stage import POLICY, Stage, broken, connected
 
@@ -34,32 +37,24 @@ async def stage() -> Stage:
     return stage
 
 
-class Failing:
+class Failing(MemoryAlerts):
     """The decisions of a store that fails when it settles."""
 
-    def __init__(self, alerts: Alerts, error: Exception) -> None:
-        self._alerts = alerts
+    def __init__(self, stage: Stage, error: Exception) -> None:
+        store: Any = stage.store
+        super().__init__(store.alerts._tables)
         self._error = error
-
-    async def take(self, *args: Any, **words: Any) -> Taken | None:
-        """Take as ever."""
-        return await self._alerts.take(*args, **words)
 
     async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, **_: Any) -> bool:
         """Fail."""
-        assert taken.docket.entries
-        assert outcome.decisions
+        assert len(outcome.decisions) == len(taken.docket.entries)
         assert policy is POLICY
         raise self._error
-
-    async def release(self, taken: Taken) -> None:
-        """Give back as ever."""
-        await self._alerts.release(taken)
 
 
 def evaluator(stage: Stage, alerts: Alerts | None = None) -> Evaluator:
     """Return an evaluator of these decisions."""
-    return Evaluator(alerts=alerts or stage.store.alerts, policy=POLICY, sinks=["log"], clock=lambda: stage.now)
+    return quiet_evaluator(alerts or stage.store.alerts, POLICY, lambda: stage.now)
 
 
 async def looped(stage: Stage, alerts: Alerts | None = None) -> tuple[Recorded, LogCapture, int]:
@@ -68,8 +63,7 @@ async def looped(stage: Stage, alerts: Alerts | None = None) -> tuple[Recorded, 
     log = structlog.wrap_logger(structlog.PrintLogger(), processors=[logs])
     loop = EvaluationLoop(
         evaluator(stage, alerts),
-        availability=Availability(metrics, log),
-        log=log,
+        border=JobBorder(Availability(metrics, log), metrics, log),
         on_told=lambda: told.append(None),
     )
     running = asyncio.create_task(loop.run())
@@ -97,7 +91,7 @@ async def test_what_is_in_another_hand_is_left_alone(stage: Stage) -> None:
 async def test_what_could_not_be_settled_can_be_taken_at_once(stage: Stage) -> None:
     """Nobody waits for the lease of who failed."""
     with pytest.raises(StoreUnavailable):
-        await evaluator(stage, Failing(stage.store.alerts, StoreUnavailable("away"))).decide()
+        await evaluator(stage, Failing(stage, StoreUnavailable("away"))).decide()
     assert await stage.take_docket() is not None
 
 
@@ -111,13 +105,13 @@ async def test_a_loop_decides_when_it_is_woken_and_says_so(stage: Stage) -> None
 
 async def test_a_loop_outlives_a_database_that_is_away(stage: Stage) -> None:
     """The figures say that it is."""
-    metrics, _, told = await looped(stage, Failing(stage.store.alerts, StoreUnavailable("away")))
+    metrics, _, told = await looped(stage, Failing(stage, StoreUnavailable("away")))
     assert set(metrics.of("database_up")) == {(False,)}
     assert told == 0
 
 
 async def test_a_loop_outlives_a_crash(stage: Stage) -> None:
     """It is logged, and what was not settled is decided later."""
-    _, logs, told = await looped(stage, Failing(stage.store.alerts, RuntimeError("a bug")))
+    _, logs, told = await looped(stage, Failing(stage, RuntimeError("a bug")))
     assert [(each["event"], each["job"]) for each in logs.entries][:1] == [("job.crashed", "evaluate")]
     assert told == 0

@@ -12,7 +12,10 @@ from structlog.testing import LogCapture
 from monitor import turns
 from monitor.availability import Availability
 from monitor.errors import StoreUnavailable
+from monitor.job_border import JobBorder
 from monitor.store.memory import MemoryStore
+from monitor.store.memory.tables import Tables
+from monitor.store.memory.upkeep import MemoryUpkeep
 from monitor.turns import RETRY, Job, Turns
 from tests.poller.world import Recorded
 
@@ -37,7 +40,9 @@ class Replicas:
 
     def _replica(self) -> Turns:
         log = structlog.wrap_logger(structlog.PrintLogger(), processors=[self.logs])
-        return Turns(self.upkeep, availability=Availability(Recorded(), log), log=log, clock=lambda: self.now)
+        metrics = Recorded()
+        border = JobBorder(Availability(metrics, log), metrics, log)
+        return Turns(self.upkeep, border=border, clock=lambda: self.now)
 
     def job(self, *, done: bool = True) -> Job:
         """Return an hourly job that counts its runs, and goes on until it is told to end."""
@@ -83,6 +88,31 @@ async def test_a_job_that_failed_is_tried_again_soon() -> None:
     assert await replicas.tick(job) == 2
 
 
+async def test_a_job_may_be_tried_again_within_seconds_and_then_ever_later() -> None:
+    """Up to the wait of every job; a run that does its work begins anew."""
+    replicas = Replicas()
+    replicas.ends.set()
+    results = iter([*[False] * 10, True, False])
+
+    async def work() -> bool:
+        replicas.runs += 1
+        return next(results)
+
+    job = Job(name="discover", every=HOUR, work=work, first_retry=timedelta(seconds=2))
+    waits = []
+    for _ in range(12):
+        runs = replicas.runs
+        waited = timedelta(0)
+        while replicas.runs == runs:
+            replicas.one.tick(job)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
+            waited += timedelta(seconds=2)
+            replicas.now += timedelta(seconds=2)
+        waits.append(waited.total_seconds())
+    assert waits[1:] == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 3600]
+
+
 async def test_a_job_that_is_stopped_is_done_by_the_next() -> None:
     """A daemon that drains gives it back."""
     replicas = Replicas()
@@ -123,6 +153,26 @@ async def test_a_job_that_another_one_took_over_is_cancelled_here(monkeypatch: p
     assert not replicas.one._running
     assert replicas.other._running
     await replicas.other.stop()
+
+
+async def test_a_job_is_cancelled_when_the_renewal_of_its_lease_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another replica may take it over; the crash is logged, and a later tick begins the job anew."""
+    monkeypatch.setattr(turns, "LEASE", timedelta(seconds=0.06))
+
+    class Crashing(MemoryUpkeep):
+        async def renew(self, job: str, held: int, **_: object) -> bool:
+            raise ZeroDivisionError(job, held)
+
+    replicas = Replicas(Crashing(Tables()))
+    job = replicas.job()
+    replicas.one.tick(job)
+    await asyncio.sleep(0.05)
+    assert not replicas.one._running
+    assert [(each["event"], each["job"]) for each in replicas.logs.entries] == [("job.crashed", "renew discover")]
+    replicas.one.tick(job)
+    await asyncio.sleep(0.01)
+    assert replicas.runs == 2
+    await replicas.one.stop()
 
 
 async def test_an_outage_of_the_database_is_one_line_and_ends_nothing() -> None:

@@ -98,7 +98,7 @@ async def test_a_rejection_is_kept_and_shared(stage: Stage) -> None:
     assert (await assess(stage)).after.health.rejected is not None
     stage.later(seconds=1)
     assert (await assess(stage, answer(1, Outcome.UNCHANGED, stage))).after.health.rejected is None
-    assert await claimed(stage) == 9
+    assert await claimed(stage) == 10
 
 
 async def test_the_question_about_a_target_is_asked_by_one(stage: Stage) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -184,7 +185,7 @@ async def test_a_shorter_interval_brings_forward_who_is_due_after_it(stage: Stag
     await stage.register(ANN, BOB)
     verdict = await stage.see(ANN)
     shorter = (verdict.next_poll_at - stage.now) / 2
-    assert await stage.store.polls.bring_forward(TARGET, interval=shorter, now=stage.now) == 1
+    assert await stage.store.polls.bring_forward(TARGET, cadence=replace(CADENCE, interval=shorter), now=stage.now) == 1
     assert await due_at(stage, ANN) == next_due(ANN, shorter, stage.now)
     assert await due_at(stage, BOB) == START
 
@@ -193,7 +194,7 @@ async def test_bringing_forward_delays_nobody(stage: Stage) -> None:
     """An interval that did not get shorter moves nobody."""
     await stage.register(ANN)
     verdict = await stage.see(ANN)
-    assert await stage.store.polls.bring_forward(TARGET, interval=CADENCE.interval, now=stage.now) == 0
+    assert await stage.store.polls.bring_forward(TARGET, cadence=CADENCE, now=stage.now) == 0
     assert await due_at(stage, ANN) == verdict.next_poll_at
 
 
@@ -201,12 +202,17 @@ async def test_bringing_forward_is_of_one_target(stage: Stage) -> None:
     """Another target has an interval of its own."""
     await stage.register(ANN)
     verdict = await stage.see(ANN)
-    assert await stage.store.polls.bring_forward(OTHER_TARGET, interval=AN_INSTANT, now=stage.now) == 0
+    assert (
+        await stage.store.polls.bring_forward(
+            OTHER_TARGET, cadence=replace(CADENCE, interval=AN_INSTANT), now=stage.now
+        )
+        == 0
+    )
     assert await due_at(stage, ANN) == verdict.next_poll_at
 
 
 async def test_bringing_forward_leaves_gone_paused_and_invalid_users_alone(stage: Stage) -> None:
-    """Gone users have an interval of their own; nobody asks for the others."""
+    """Gone and invalid users have an interval of their own; nobody asks for paused ones."""
     await stage.register(ANN, BOB, CID)
     for user in (BOB, CID):
         await stage.see(user)
@@ -214,8 +220,22 @@ async def test_bringing_forward_leaves_gone_paused_and_invalid_users_alone(stage
     await stage.store.cohort.set_intent(TARGET, [BOB], Intent.PAUSED, now=stage.now)
     await stage.refuse(CID)
     before = [await due_at(stage, user) for user in (ANN, BOB, CID)]
-    assert await stage.store.polls.bring_forward(TARGET, interval=AN_INSTANT, now=stage.now - timedelta(days=1)) == 0
+    cadence = replace(CADENCE, interval=AN_INSTANT)
+    assert await stage.store.polls.bring_forward(TARGET, cadence=cadence, now=stage.now) == 0
     assert [await due_at(stage, user) for user in (ANN, BOB, CID)] == before
+
+
+async def test_a_clock_that_is_set_back_delays_nobody(stage: Stage) -> None:
+    """Whoever is due later than any rule would have it is brought forward: gone, invalid and throttled users too."""
+    await stage.register(ANN, BOB, CID, DAN)
+    await stage.see(BOB)
+    await stage.go(ANN)
+    await stage.refuse(CID)
+    await stage.fail(DAN, Outcome.THROTTLED)
+    back = stage.now - timedelta(days=30)
+    assert await stage.store.polls.bring_forward(TARGET, cadence=CADENCE, now=back) == 4
+    for user, wait in ((ANN, 86400), (BOB, 900), (CID, 86400), (DAN, 900)):
+        assert back < await due_at(stage, user) <= back + timedelta(seconds=wait)
 
 
 async def test_claims_made_at_the_same_time_share_nobody(stage: Stage) -> None:

@@ -12,14 +12,16 @@ import psycopg
 import pytest
 
 from monitor.core.policy import IncidentRule
-from monitor.evaluator import Evaluator
 from monitor.store import open_store
+from tests.poller.evaluators import quiet_evaluator
 from tests.store import contract_kept as kept
 from tests.store.contract_recount import agrees
 from tests.store.contract_stage import POLICY, TARGET, Stage, broken, connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from monitor.evaluator import Evaluator
 
 USERS: Final = [UUID(int=number) for number in range(1, 61)]
 WAVES: Final = replace(POLICY, incident=IncidentRule(min_users=5))
@@ -46,7 +48,7 @@ async def break_(stage: Stage, users: list[UUID], *, well: bool = False) -> None
 
 def evaluator(stage: Stage, clock: Stage) -> Evaluator:
     """Return what decides on one replica, by the clock of another."""
-    return Evaluator(alerts=stage.store.alerts, policy=WAVES, sinks=["log"], clock=lambda: clock.now)
+    return quiet_evaluator(stage.store.alerts, WAVES, lambda: clock.now)
 
 
 async def test_replicas_that_decide_at_once_decide_on_each_thing_once(replicas: tuple[Stage, Stage]) -> None:

@@ -10,25 +10,32 @@ from typing import TYPE_CHECKING
 
 from monitor.core import tally
 from monitor.core.alerting import AlertKind, AlertState
+from monitor.core.clock_steps import is_due
 from monitor.core.evaluation import Docket, Entry, wave_keys
 from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, key_of, past_windows, worth_comparing
 from monitor.core.policy import Severity
 from monitor.core.tally import Count, Key
 from monitor.core.wording import JOINED
-from monitor.ports import AlertView, IncidentView, Taken
+from monitor.ports import EVERYTHING, AlertView, IncidentView, SetAside, Taken, WaitingKeys
 from monitor.store import notices
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from monitor.core.alerting import Alert, Decision
     from monitor.core.evaluation import Outcome
     from monitor.core.incidents import Incident
     from monitor.core.model import Transition, User
     from monitor.core.policy import IncidentRule, Policy
+    from monitor.ports import EvaluationScope
     from monitor.ports.alerts import Registration
     from monitor.store.memory.tables import Tables
+
+
+_Entry = tuple[int, tuple[int, "Transition | None"]]
+"""An entry's number, its user's key, and its transition."""
 
 
 class MemoryAlerts:
@@ -39,19 +46,23 @@ class MemoryAlerts:
         self._lease: int | None = None
         self._leased_until: datetime | None = None
 
-    async def take(self, policy: Policy, *, limit: int, now: datetime, lease: timedelta) -> Taken | None:
+    async def take(
+        self,
+        policy: Policy,
+        *,
+        limit: int,
+        now: datetime,
+        lease: timedelta,
+        scope: EvaluationScope = EVERYTHING,
+    ) -> Taken | None:
         """Take what is to be decided at ``now``, None where there is nothing or somebody has it in hand."""
-        tables = self._tables
-        if self._leased_until is not None and self._leased_until > now:
+        if self._leased_until is not None and not is_due(self._leased_until, now, lease):
             return None
-        found = list(islice(tables.undecided.items(), limit))
-        due = [each for each in tables.open.values() if each.due_at is not None and each.due_at <= now]
-        due = sorted(due, key=lambda each: (each.due_at, each.id))[:limit]
-        incidents = self._open_incidents()
-        if not (found or due or incidents):
+        found, due, incidents = self._waiting(policy, limit, now, scope)
+        if scope.is_everything and not (found or due or incidents):
             return None
-        self._lease, self._leased_until = tables.number(), now + lease
         docket = self._docket(found, due, incidents, policy, now)
+        self._lease, self._leased_until = self._tables.number(), now + lease
         taken = {each.user for each in docket.entries} | {each.user for each in docket.standing}
         return Taken(
             docket=docket,
@@ -60,24 +71,92 @@ class MemoryAlerts:
             members={each: self._registration(each) for each in taken},
         )
 
+    async def waiting(self, policy: Policy, *, limit: int, now: datetime, scope: EvaluationScope) -> WaitingKeys:
+        """Return the users and incidents that :meth:`take` would read."""
+        found, due, incidents = self._waiting(policy, limit, now, scope)
+        members = [key for _, (key, _) in found] + [self._tables.keys[each.user] for each in due]
+        return WaitingKeys(
+            members=list(dict.fromkeys(members)),
+            incidents=[each.id for each in incidents],
+            last_entry=found[-1][0] if found else 0,
+        )
+
+    async def set_aside(self, member: int, *, last_entry: int, reason: str, now: datetime) -> SetAside | None:
+        """Leave a user's entries up to ``last_entry`` out of later evaluations and keep them; None: unknown user."""
+        row, tables = self._tables.rows.get(member), self._tables
+        if row is None:
+            return None
+        theirs = [number for number, (key, _) in tables.undecided.items() if key == member and number <= last_entry]
+        new = {number: f"{now}: {reason}" for number in theirs if number not in tables.set_aside}
+        tables.set_aside.update(new)
+        return SetAside(user=row.user, entries=len(new))
+
+    async def retry_set_aside(self) -> int:
+        """Put entries that were set aside back into the queue and return how many; see the port."""
+        waiting = self._tables.waiting()
+        for number in list(self._tables.set_aside):
+            if self._is_superseded(number, waiting):
+                self._tables.drop_entry(number)
+        put_back = len(self._tables.set_aside)
+        self._tables.set_aside.clear()
+        return put_back
+
+    def _is_superseded(self, number: int, waiting: Collection[UUID]) -> bool:
+        """Whether a later transition of the same connection, or of the whole user, was evaluated already."""
+        key, entry = self._tables.undecided[number]
+        at = entry.observed_at if entry else self._tables.removed_at[number]
+        provider = entry and entry.provider
+        return any(
+            each.observed_at > at and (each.provider is None or provider in {None, each.provider})
+            for each in self._tables.histories.get(key, ())
+            if each.id not in waiting and (entry is not None or not each.baseline)
+        )
+
+    def _waiting(
+        self, policy: Policy, limit: int, now: datetime, scope: EvaluationScope
+    ) -> tuple[list[_Entry], list[Alert], list[Incident]]:
+        tables, longest = self._tables, policy.longest_wait
+        queue = (
+            (number, entry)
+            for number, entry in tables.undecided.items()
+            if number not in tables.set_aside
+            and (scope.last_entry is None or number <= scope.last_entry)
+            and (scope.members is None or entry[0] in scope.members)
+        )
+        due = [
+            each
+            for each in tables.open.values()
+            if each.due_at is not None
+            and is_due(each.due_at, now, longest)
+            and tables.keys[each.user] not in scope.skipped_members
+            and (scope.members is None or tables.keys[each.user] in scope.members)
+        ]
+        incidents = [
+            each
+            for each in self._open_incidents()
+            if each.id not in scope.skipped_incidents and (scope.incidents is None or each.id in scope.incidents)
+        ]
+        return list(islice(queue, limit)), sorted(due, key=lambda each: (each.due_at, each.id))[:limit], incidents
+
     async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, *, sinks: Collection[str]) -> bool:
         """Keep everything that was decided; the lease ends."""
         if taken.lease != self._lease:
             return False
-        await self.release(taken)
-        for entry in taken.docket.entries:
-            self._tables.undecided.pop(entry.number, None)
         decisions = [each for each in outcome.decisions if self._is_there(each.alert.user, taken)]
-        for each in decisions:
-            self._keep(each)
+        # Built before anything is kept: what cannot be built must leave everything as it was.
+        told = [notices.of_incident(step) for step in outcome.incidents]
+        told += [notices.of_alert(self._tables.keys[each.alert.user], each) for each in decisions if each.told]
         moved = tally.of_decisions(decisions)
         moved.update(tally.of_incidents(outcome.incidents))
+        await self.release(taken)
+        for entry in taken.docket.entries:
+            self._tables.drop_entry(entry.number)
+        for each in decisions:
+            self._keep(each)
         for step in outcome.incidents:
             self._tables.incidents[step.incident.id] = IncidentView(incident=step.incident, reason=step.reason)
             if step.was is None:
                 moved.update(self._attach(step.incident, policy))
-        told = [notices.of_incident(step) for step in outcome.incidents]
-        told += [notices.of_alert(self._tables.keys[each.alert.user], each) for each in decisions if each.told]
         self._tables.enqueue(told, sinks)
         self._tables.counts.update({key: amount for key, amount in moved.items() if amount})
         return True
@@ -96,7 +175,7 @@ class MemoryAlerts:
 
     def _docket(
         self,
-        found: Sequence[tuple[int, tuple[int, Transition | None]]],
+        found: Sequence[_Entry],
         due: Sequence[Alert],
         incidents: Sequence[Incident],
         policy: Policy,

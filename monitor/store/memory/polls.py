@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from monitor.core.budget import Pace
-    from monitor.core.judge import Verdict
+    from monitor.core.judge import Cadence, Verdict
     from monitor.core.target_health import PollAnswer
     from monitor.store.memory.tables import Row, Tables
 
@@ -105,14 +105,17 @@ class MemoryPolls:
         self._tables.put(replace(each, lease=None, leased_until=None) for each in left)
         return len(left)
 
-    async def bring_forward(self, target: str, *, interval: timedelta, now: datetime) -> int:
-        """Give active and present users that are due later than ``interval`` from now their place in it."""
+    async def bring_forward(self, target: str, *, cadence: Cadence, now: datetime) -> int:
+        """Give active users that are due later than any rule would have them due their place in the interval."""
         late = [
-            each
-            for each in self._tables.of_target(target)
-            if user_state(each.intent, each.presence) == "active" and each.next_poll_at > now + interval
+            row
+            for row in self._tables.of_target(target)
+            if row.pollable
+            and row.next_poll_at > now + cadence.longest_wait(row.presence, failed=row.failed_at is not None)
         ]
-        self._tables.put(replace(each, next_poll_at=next_due(each.user.user_id, interval, now)) for each in late)
+        self._tables.put(
+            replace(row, next_poll_at=next_due(row.user.user_id, cadence.of(row.presence), now)) for row in late
+        )
         return len(late)
 
     def _recent(self, target: str, since: datetime) -> RecentPolls:

@@ -47,12 +47,12 @@ class Row:
     reason: str | None = None
     observed_at: datetime | None = None
     missing_since: datetime | None = None
+    unlisted_at: datetime | None = None
     digest: bytes | None = None
     failures: int = 0
     outcome: str | None = None
     failed_at: datetime | None = None
     doubts: Doubts = NO_DOUBTS
-    unlisted_at: datetime | None = None
     lease: int | None = None
     leased_until: datetime | None = None
     connections: Mapping[str, Held] = field(default_factory=dict)
@@ -107,8 +107,11 @@ class Waiting:
 
     def due(self, now: datetime) -> bool:
         """Whether it may be tried: nobody has it in hand, and its next attempt has come."""
-        free = self.leased_until is None or self.leased_until <= now
-        return free and (self.next_attempt_at is None or self.next_attempt_at <= now)
+        return self.is_free(now) and (self.next_attempt_at is None or self.next_attempt_at <= now)
+
+    def is_free(self, now: datetime) -> bool:
+        """Whether nobody has it in hand."""
+        return self.leased_until is None or self.leased_until <= now
 
 
 class Tables:
@@ -123,11 +126,18 @@ class Tables:
         self.notices: dict[int, Waiting] = {}
         self.histories: dict[int, list[Transition]] = {}
         self.undecided: dict[int, tuple[int, Transition | None]] = {}
+        self.removed_at: dict[int, datetime] = {}
+        """When a user was removed, by the number of the entry that says so."""
+        self.set_aside: dict[int, str] = {}
+        """Why an entry is left out of evaluations, by its number."""
         self.alerts: dict[UUID, Filed] = {}
         self.open: dict[UUID, Alert] = {}
         self.incidents: dict[UUID, IncidentView] = {}
         self.counts: Counter[tally.Key] = Counter()
         self.budgets: dict[str, Budget] = {}
+        self.discovered_at: dict[str, datetime] = {}
+        self.erased: set[User] = set()
+        """Users that were erased; in plain, as all of it is gone with the process."""
         self.reported: dict[str, tuple[int | None, datetime]] = {}
         self._last = 0
 
@@ -176,6 +186,12 @@ class Tables:
         if not transition.baseline:
             self.undecided[self.number()] = (key, transition)
 
+    def drop_entry(self, number: int) -> None:
+        """Take an entry out of the queue."""
+        self.undecided.pop(number, None)
+        self.removed_at.pop(number, None)
+        self.set_aside.pop(number, None)
+
     def waiting(self) -> frozenset[UUID]:
         """Return the transitions that no alert decision was taken on yet."""
         return frozenset(each.id for _, each in self.undecided.values() if each)
@@ -217,7 +233,7 @@ class Tables:
             del self.alerts[each_id]
             self.open.pop(each_id, None)
         for number in [number for number, (owner, _) in self.undecided.items() if owner == key]:
-            del self.undecided[number]
+            self.drop_entry(number)
         for number in [number for number, notice in self.notices.items() if notice.member == key]:
             del self.notices[number]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor.core.model import Intent, User
 from monitor.core.tally import user_state
-from monitor.ports import ConnectionView, Freshness
+from monitor.ports import ConnectionView, EvaluationBacklog, Freshness
 from monitor.store.memory.batch import closed
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from monitor.core.model import Transition
     from monitor.core.tally import Key
+    from monitor.core.target_health import TargetHealth
     from monitor.ports import AlertFilter, AlertView, IncidentView, PastSnapshot, TransitionFilter
     from monitor.store.memory.tables import Row, Tables
 
@@ -42,6 +43,16 @@ class MemoryViews:
             oldest=min(seen, default=None),
             latest=max(seen, default=None),
         )
+
+    async def health(self) -> Mapping[str, TargetHealth]:
+        """Return what is known of each target as a whole."""
+        return {name: budget.health for name, budget in self._tables.budgets.items()}
+
+    async def evaluation_backlog(self) -> EvaluationBacklog:
+        """Return how much waits to be evaluated, and since when."""
+        queue, removed_at = self._tables.undecided, self._tables.removed_at
+        times = [each.observed_at if each else removed_at[number] for number, (_, each) in queue.items()]
+        return EvaluationBacklog(entries=len(times), oldest=min(times, default=None))
 
     async def reported(self, *, since: datetime) -> Mapping[str, int]:
         """Return the vendor's own total of errored connections, by target, where it was had since then."""
