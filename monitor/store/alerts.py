@@ -22,6 +22,7 @@ from monitor.core.policy import Severity
 from monitor.core.tally import Count, Key
 from monitor.core.wording import JOINED
 from monitor.store import docket, notices, rows
+from monitor.store.conflicts import retry_conflicts
 from monitor.store.counting import move, upsert
 from monitor.store.leases import FREE, free, lent
 from monitor.store.tables import RAISED, alerts, incidents, jobs, undecided, users
@@ -64,6 +65,7 @@ class SqlAlerts:
         async with self._database.reading() as connection:
             return await docket.read(connection, policy, held, limit=limit, now=now)
 
+    @retry_conflicts
     async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, *, sinks: Collection[str]) -> bool:
         """Write everything that was decided, in one transaction with what it was decided on; the lease ends."""
         async with self._database.writing() as connection:
@@ -73,11 +75,13 @@ class SqlAlerts:
             await _Settlement(connection, self._target_ids, policy).write(taken, outcome, sinks)
         return True
 
+    @retry_conflicts
     async def release(self, taken: Taken) -> None:
         """Give back what was taken and could not be settled."""
         async with self._database.writing() as connection:
             await connection.execute(update(jobs).where(jobs.c.name == JOB, jobs.c.lease == taken.lease).values(FREE))
 
+    @retry_conflicts
     async def _lease(self, now: datetime, lease: timedelta) -> int | None:
         new = upsert(jobs, self._database.dialect).values(name=JOB).on_conflict_do_nothing()
         taken = update(jobs).where(jobs.c.name == JOB, free(jobs, now)).values(lent(now, lease))
