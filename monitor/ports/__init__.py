@@ -1,7 +1,7 @@
 """What the loops ask of Junction, of the store and of the metrics, as protocols and values."""
 
 from monitor.ports.alerts import AlertFilter, Alerts, AlertView, IncidentView, Taken
-from monitor.ports.junction import Answer, Junction, ListedUser, UserPage
+from monitor.ports.junction import LONGEST_CLIENT_USER_ID, Answer, Junction, ListedUser, UserPage
 from monitor.ports.metrics import Metrics, Poll
 from monitor.ports.outbox import (
     ANSWERED,
@@ -32,6 +32,7 @@ from monitor.ports.views import ConnectionView, Freshness, PastSnapshot, Transit
 
 __all__ = [
     "ANSWERED",
+    "LONGEST_CLIENT_USER_ID",
     "AlertFilter",
     "AlertView",
     "Alerts",
