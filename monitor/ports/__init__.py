@@ -11,7 +11,7 @@ from monitor.ports.alerts import (
     Taken,
     WaitingKeys,
 )
-from monitor.ports.junction import Answer, Junction, ListedUser, UserPage
+from monitor.ports.junction import LONGEST_CLIENT_USER_ID, Answer, Junction, ListedUser, UserPage
 from monitor.ports.metrics import Metrics, Poll
 from monitor.ports.outbox import (
     ANSWERED,
@@ -44,6 +44,7 @@ from monitor.ports.views import ConnectionView, EvaluationBacklog, Freshness, Pa
 __all__ = [
     "ANSWERED",
     "EVERYTHING",
+    "LONGEST_CLIENT_USER_ID",
     "AlertFilter",
     "AlertView",
     "Alerts",

@@ -8,6 +8,7 @@ from sqlalchemy import and_, exists, func, select, text, update
 
 from monitor.ports import Firing, Notice
 from monitor.store import rows, standing
+from monitor.store.conflicts import retry_conflicts
 from monitor.store.leases import FREE, free, lent
 from monitor.store.tables import SENT, WAITING_INCIDENT, outbox
 
@@ -39,6 +40,7 @@ class SqlOutbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @retry_conflicts
     async def claim(
         self, sink: str, *, limit: int, now: datetime, lease: timedelta, incidents_only: bool = False
     ) -> list[Notice]:
@@ -125,6 +127,7 @@ class SqlOutbox:
     def _in_hand_of(self, notices: Sequence[Notice]) -> ColumnElement[bool]:
         return rows.among(outbox.c.lease, list({each.lease for each in notices}), self._database.dialect)
 
+    @retry_conflicts
     async def _update(self, notices: Sequence[Notice], values: Any, *conditions: ColumnElement[bool]) -> None:
         if not notices:
             return

@@ -11,6 +11,7 @@ from monitor.core.alerting import AlertState
 from monitor.core.model import Kind
 from monitor.ports import Done, Pruned
 from monitor.store import rows
+from monitor.store.conflicts import retry_conflicts
 from monitor.store.counting import upsert
 from monitor.store.leases import FREE, free, lent
 from monitor.store.standing import STILL_FIRING
@@ -33,6 +34,7 @@ class SqlUpkeep:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @retry_conflicts
     async def begin(self, job: str, *, every: timedelta, now: datetime, lease: timedelta) -> int | None:
         """Take a job that nobody has in hand and that did not run for ``every``; return the lease, None without."""
         due = or_(jobs.c.ran_at.is_(None), jobs.c.ran_at <= now - every)
@@ -43,12 +45,14 @@ class SqlUpkeep:
             held: int | None = (await connection.execute(taken.returning(jobs.c.lease))).scalar()
             return held
 
+    @retry_conflicts
     async def renew(self, job: str, held: int, *, now: datetime, lease: timedelta) -> bool:
         """Hold on to a job for longer; False where somebody else has taken it over."""
         longer = update(jobs).where(jobs.c.name == job, jobs.c.lease == held).values(leased_until=now + lease)
         async with self._database.writing() as connection:
             return bool((await connection.execute(longer)).rowcount)
 
+    @retry_conflicts
     async def end(self, job: str, held: int, *, ran_at: datetime | None) -> None:
         """Give a job back; ``ran_at`` is when it ran, None where it did not and is due as before."""
         ran = {} if ran_at is None else {"ran_at": ran_at}
@@ -56,6 +60,7 @@ class SqlUpkeep:
         async with self._database.writing() as connection:
             await connection.execute(ended)
 
+    @retry_conflicts
     async def keep_reported(self, target: str, errored: int | None, *, now: datetime) -> None:
         """Keep the vendor's own total of errored connections, None where it could not be had."""
         kept = update(targets).where(targets.c.name == target)
@@ -89,6 +94,7 @@ class SqlUpkeep:
         async with self._database.writing() as connection:
             return Counter((await connection.execute(given_up.returning(outbox.c.sink))).scalars())
 
+    @retry_conflicts
     async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:
         """Look at the next ``limit`` transitions before this time, and delete those that are not the last word."""
         place = (_EACH.c.observed_at, _EACH.c.member, _EACH.c.ordinal)
@@ -106,6 +112,7 @@ class SqlUpkeep:
         """Remove what was deleted from SQLite's write-ahead log; False while another program reads the database."""
         return await self._database.checkpoint()
 
+    @retry_conflicts
     async def _prune(
         self, key: Column[Any], ended: Column[Any], before: datetime, limit: int, *conditions: ColumnElement[bool]
     ) -> int:
