@@ -15,6 +15,7 @@ from monitor.ports.junction import Answer, Junction, ListedUser, UserPage
 from monitor.ports.metrics import Metrics, Poll
 from monitor.ports.outbox import (
     ANSWERED,
+    LONGEST_RETRY,
     Done,
     Firing,
     Notice,
@@ -43,6 +44,7 @@ from monitor.ports.views import ConnectionView, EvaluationBacklog, Freshness, Pa
 __all__ = [
     "ANSWERED",
     "EVERYTHING",
+    "LONGEST_RETRY",
     "AlertFilter",
     "AlertView",
     "Alerts",
