@@ -53,6 +53,7 @@ def upgrade() -> None:
     op.add_column("undecided", sa.Column("set_aside_at", MOMENT))
     op.add_column("undecided", sa.Column("reason", sa.Text()))
     op.add_column("alerts", sa.Column("updates", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("outbox", sa.Column("claimed_at", MOMENT))
     op.create_table(
         "erased",
         sa.Column("target_id", sa.SmallInteger(), nullable=False),
@@ -65,6 +66,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("outbox", "claimed_at")
     number_outbox(autoincrement=False)
     op.drop_table("erased")
     op.drop_column("alerts", "updates")

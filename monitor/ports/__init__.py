@@ -15,6 +15,7 @@ from monitor.ports.junction import LONGEST_CLIENT_USER_ID, Answer, Junction, Lis
 from monitor.ports.metrics import Metrics, Poll
 from monitor.ports.outbox import (
     ANSWERED,
+    LONGEST_RETRY,
     Done,
     Firing,
     Notice,
@@ -45,6 +46,7 @@ __all__ = [
     "ANSWERED",
     "EVERYTHING",
     "LONGEST_CLIENT_USER_ID",
+    "LONGEST_RETRY",
     "AlertFilter",
     "AlertView",
     "Alerts",

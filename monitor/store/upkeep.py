@@ -13,7 +13,8 @@ from monitor.ports import Done, Pruned
 from monitor.store import rows
 from monitor.store.conflicts import retry_conflicts
 from monitor.store.counting import upsert
-from monitor.store.leases import FREE, free, lent
+from monitor.store.due import is_due, is_unleased
+from monitor.store.leases import FREE, lent
 from monitor.store.standing import STILL_FIRING
 from monitor.store.tables import alerts, incidents, jobs, outbox, snapshots, targets, transitions, undecided
 
@@ -37,8 +38,8 @@ class SqlUpkeep:
     @retry_conflicts
     async def begin(self, job: str, *, every: timedelta, now: datetime, lease: timedelta) -> int | None:
         """Take a job that nobody has in hand and that did not run for ``every``; return the lease, None without."""
-        due = or_(jobs.c.ran_at.is_(None), jobs.c.ran_at <= now - every)
-        taken = update(jobs).where(jobs.c.name == job, due, free(jobs, now)).values(lent(now, lease))
+        due = or_(jobs.c.ran_at.is_(None), is_due(jobs.c.ran_at, now - every, every))
+        taken = update(jobs).where(jobs.c.name == job, due, is_unleased(jobs, now, lease)).values(lent(now, lease))
         new = upsert(jobs, self._database.dialect).values(name=job).on_conflict_do_nothing()
         async with self._database.writing() as connection:
             await connection.execute(new)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from monitor.core import tally
 from monitor.core.alerting import AlertState
+from monitor.core.clock_steps import is_ahead, is_due
 from monitor.core.judge import NO_DOUBTS, Doubts
 from monitor.core.model import Intent, Presence
+from monitor.ports import LONGEST_RETRY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from typing import Any
     from uuid import UUID
 
@@ -101,13 +103,17 @@ class Waiting:
     lease: int | None = None
     leased_until: datetime | None = None
     next_attempt_at: datetime | None = None
+    claimed_at: datetime | None = None
     error: str | None = None
     outcome: str | None = None
     written_at: datetime | None = None
 
-    def due(self, now: datetime) -> bool:
+    def due(self, now: datetime, lease: timedelta) -> bool:
         """Whether it may be tried: nobody has it in hand, and its next attempt has come."""
-        return self.is_free(now) and (self.next_attempt_at is None or self.next_attempt_at <= now)
+        if self.claimed_at is not None and is_ahead(self.claimed_at, now):
+            return True
+        free = self.leased_until is None or is_due(self.leased_until, now, lease)
+        return free and (self.next_attempt_at is None or is_due(self.next_attempt_at, now, LONGEST_RETRY))
 
     def is_free(self, now: datetime) -> bool:
         """Whether nobody has it in hand."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from monitor.core.alerting import AlertState
+from monitor.core.clock_steps import is_due
 from monitor.core.diff import supersedes
 from monitor.ports import Done, Pruned
 
@@ -36,8 +37,8 @@ class MemoryUpkeep:
     async def begin(self, job: str, *, every: timedelta, now: datetime, lease: timedelta) -> int | None:
         """Take a job that nobody has in hand and that did not run for ``every``; return the lease, None without."""
         row = self._jobs.setdefault(job, _Job())
-        free = row.leased_until is None or row.leased_until <= now
-        if not free or (row.ran_at is not None and row.ran_at > now - every):
+        free = row.leased_until is None or is_due(row.leased_until, now, lease)
+        if not free or (row.ran_at is not None and not is_due(row.ran_at, now - every, every)):
             return None
         row.lease, row.leased_until = self._tables.number(), now + lease
         return row.lease
