@@ -8,6 +8,8 @@ from monitor import events
 from monitor.core.incidents import Cause
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from structlog.typing import FilteringBoundLogger
 
     from monitor.errors import StoreError
@@ -24,19 +26,24 @@ class Availability:
     def __init__(self, metrics: Metrics, log: FilteringBoundLogger) -> None:
         self._metrics = metrics
         self._log = log
-        self._failing: set[str] = set()
+        self._failing: dict[str, str] = {}
+
+    @property
+    def failing(self) -> Mapping[str, str]:
+        """Each job that the database did not serve when it last asked, with the driver's words."""
+        return self._failing
 
     def lost(self, job: str, error: StoreError) -> None:
         """Note that the database did not do what ``job`` asked."""
         self._metrics.database_up(up=False)
         if not self._failing:
             self._log.error(events.DATABASE_LOST, cause=Cause.MONITOR.value, job=job, reason=str(error))
-        self._failing.add(job)
+        self._failing[job] = str(error)
 
     def answered(self, job: str) -> None:
         """Note that the database did what ``job`` asked."""
         if job in self._failing:
-            self._failing.remove(job)
+            del self._failing[job]
             if not self._failing:
                 self._log.info(events.DATABASE_RECOVERED)
         if not self._failing:

@@ -109,6 +109,7 @@ class Pruning:
         alerts = await self._all(lambda: self.upkeep.prune_alerts(older, limit=AT_ONCE))
         transitions = await self._transitions(older)
         await self._give_up_unconfigured(now)
+        await self.upkeep.purge_log()  # of users that were erased while another program read the database, too
         self.log.info(events.PRUNING_FINISHED, snapshots=snapshots, transitions=transitions, alerts=alerts)
         return True
 

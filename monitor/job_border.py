@@ -47,15 +47,14 @@ class JobBorder:
         return Attempt(self, job, target)
 
     def failing(self) -> Mapping[str, str]:
-        """Return why the process is not ready: each job that crashed when it last ran, with its exception.
+        """Return why the process is not ready: each job that did not succeed when it last ran, with the reason.
 
         Only jobs that every process needs all the time count: claim, commit, evaluate and the delivery to each sink.
         """
-        shown: dict[str, str] = {}
+        shown = dict(self.availability.failing)
         for (job, target), reason in self._crashed.items():
-            if job in _ALWAYS_NEEDED or job.startswith(_NOTIFY):
-                shown[job] = reason if target is None else f"target {target}: {reason}"
-        return shown
+            shown[job] = reason if target is None else f"target {target}: {reason}"
+        return {job: reason for job, reason in shown.items() if job in _ALWAYS_NEEDED or job.startswith(_NOTIFY)}
 
     def succeeded(self, job: str, target: str | None) -> None:
         """Note that a job did its work."""
@@ -72,7 +71,7 @@ class JobBorder:
 
 
 class Attempt:
-    """One round of a job; afterwards it tells how it ended."""
+    """One round of a job, awaited or not; afterwards it tells how it ended."""
 
     def __init__(self, border: JobBorder, job: str, target: str | None) -> None:
         self._border = border
@@ -81,11 +80,11 @@ class Attempt:
         self.succeeded = False
         self.is_database_lost = False
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         """Begin."""
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         """Note the end, and keep every exception of the work in here."""
@@ -98,3 +97,13 @@ class Attempt:
         elif isinstance(error, Exception):
             self._border.crashed(self._job, self._target, error)
         return isinstance(error, Exception)
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Note the end, and keep every exception of the work in here."""
+        return self.__exit__(kind, error, trace)

@@ -28,7 +28,7 @@ COMMIT_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 DELAY_SECONDS: Final = (10, 30, 60, 300, 900, 1800, 3600, 2 * 3600, 6 * 3600, 86400)
 RECOVERY_SECONDS: Final = (60, 300, 900, 3600, 6 * 3600, 86400, 2 * 86400, 7 * 86400, 30 * 86400)
 DELIVERY_OUTCOMES: Final = ("delivered", "failed", "rolled_up", "gave_up")
-JOBS: Final = ("claim", "commit", "poll", "evaluate", "notify", "size-up", "prune", "http server", "clock watch")
+JOBS: Final = ("claim", "commit", "poll", "evaluate", "notify", "size-up", "prune", "http server", "clock watch", "log")
 """Jobs of every daemon; those of targets and sinks come with them."""
 CLOCK: Final = "by this process's own clock"
 

@@ -34,16 +34,18 @@ class Notifier:
             each.stop()
 
     async def run(self) -> None:
-        """Deliver until :meth:`stop`; raises what ends a loop before."""
+        """Deliver until :meth:`stop`; raises what ends a loop before, after the other sinks' last try."""
         stopping = asyncio.create_task(self._stopping.wait())
-        loops = [asyncio.create_task(each.run(), name=f"notify {each.name}") for each in self._couriers]
+        loops = {asyncio.create_task(each.run(), name=f"notify {each.name}"): each.name for each in self._couriers}
         try:
             await asyncio.wait({stopping, *loops}, return_when=asyncio.FIRST_COMPLETED)
+            self.stop()
             await asyncio.wait(loops, timeout=self._last_try)
         finally:
-            for each in (stopping, *loops):
-                each.cancel()
-            ended = await asyncio.gather(*loops, return_exceptions=True)
-        for each_end in ended:
-            if isinstance(each_end, Exception):
-                raise each_end
+            for task in (stopping, *loops):
+                task.cancel()
+            ends = await asyncio.gather(*loops, return_exceptions=True)
+        for name, end in zip(loops.values(), ends, strict=True):
+            if isinstance(end, Exception):
+                end.add_note(f"in the loop of the sink {name}")
+                raise end

@@ -19,52 +19,61 @@ class Supervisor:
     """Starts tasks and knows which of them ended although nobody stopped them.
 
     An unexpected end is logged as ``task.ended`` and counts in ``junction_monitor_jobs_crashed_total``; from then on
-    :attr:`ended` names the task, so that ``/healthz`` does.
+    :meth:`ended` names the task, so that ``/healthz`` does. Without an ``essential`` task the daemon cannot go on:
+    its end calls ``on_essential_end``.
     """
 
-    def __init__(self, metrics: Metrics, log: FilteringBoundLogger) -> None:
+    def __init__(self, metrics: Metrics, log: FilteringBoundLogger, on_essential_end: Callable[[], None]) -> None:
         self._metrics = metrics
         self._log = log
+        self._on_essential_end = on_essential_end
         self._ended: dict[str, None] = {}
-        self._essential_ended = asyncio.Event()
+        self._threads: dict[str, Callable[[], bool]] = {}
         self._stopping = False
+        self.has_essential_ended = False
 
-    @property
     def ended(self) -> list[str]:
-        """The names of tasks that ended unexpectedly, in the order of their ends."""
+        """Return the names of tasks and threads that ended unexpectedly, in the order of their ends."""
+        self.check_threads()
         return list(self._ended)
 
     def start(self, name: str, work: Coroutine[object, object, None], *, essential: bool = False) -> asyncio.Task[None]:
-        """Start a task; without an ``essential`` one the daemon cannot go on."""
+        """Start a task."""
         task = asyncio.create_task(work, name=name)
         self.watch(name, task, essential=essential)
         return task
 
     def watch(self, name: str, task: asyncio.Task[None], *, essential: bool = False) -> None:
         """Watch a task that was started elsewhere."""
-        task.add_done_callback(lambda done: self._note_end(name, done, essential=essential))
+        task.add_done_callback(lambda done: self._note_task_end(name, done, essential=essential))
+
+    def watch_thread(self, name: str, is_alive: Callable[[], bool]) -> None:
+        """Watch a thread; it is looked at whenever :meth:`check_threads` is called."""
+        self._threads[name] = is_alive
+
+    def check_threads(self) -> None:
+        """Note threads that ended since the last look."""
+        for name, is_alive in self._threads.items():
+            if name not in self._ended and not is_alive():
+                self._note_end(name, None)
 
     def expect_ends(self) -> None:
-        """Note that the daemon stops: from now on tasks may return or be cancelled, but not raise."""
+        """Note that the daemon shuts down: from now on tasks may return or be cancelled, but not raise."""
         self._stopping = True
 
-    async def wait_for_essential_end(self) -> None:
-        """Return when a task ended without which the daemon cannot go on."""
-        await self._essential_ended.wait()
-
-    def note_crash(self, name: str, error: BaseException | None) -> None:
-        """Note that something the daemon needs has ended, with its exception where there is one."""
-        self._log.error(events.TASK_ENDED, task=name, exc_info=error)
-        self._metrics.job_crashed(name)
-        self._ended[name] = None
-
-    def _note_end(self, name: str, task: asyncio.Task[None], *, essential: bool) -> None:
+    def _note_task_end(self, name: str, task: asyncio.Task[None], *, essential: bool) -> None:
         error = None if task.cancelled() else task.exception()
         if self._stopping and error is None:
             return
-        self.note_crash(name, error)
+        self._note_end(name, error)
         if essential:
-            self._essential_ended.set()
+            self.has_essential_ended = True
+            self._on_essential_end()
+
+    def _note_end(self, name: str, error: BaseException | None) -> None:
+        self._log.error(events.TASK_ENDED, task=name, exc_info=error)
+        self._metrics.job_crashed(name)
+        self._ended[name] = None
 
 
 def on_end(task: asyncio.Task[None], act: Callable[[BaseException | None], None]) -> None:

@@ -72,6 +72,8 @@ async def _explain(config: "Config", target: str | None, user: "UUID") -> bool:
         views = [each async for each in store.views.connections(target=name, user_id=user)]
         alerts = [each async for each in store.views.alerts(AlertFilter(target=name, user_id=user))]
         _show_connections(views, now)
+        for each in _doubted(member, now):
+            streams.put(f"{each}\n")
         await _show_timeline(store, name, user, policy, alerts)
         for next_step in _next(member, alerts, now):
             streams.put_line(next_step)
@@ -88,6 +90,15 @@ def _about(member: "Member", now: "datetime") -> "Iterator[str]":
     if member.failures and member.outcome and member.failed_at:
         why = f" ({member.reason})" if member.reason else ""
         yield f"failed    {member.outcome}{why}, {_when(member.failed_at, now)}"
+
+
+def _doubted(member: "Member", now: "datetime") -> "Iterator[str]":
+    """Say what the last answers lacked, and that it is not yet believed."""
+    waits = "not believed before a second answer confirms it"
+    for provider, doubt in sorted(member.doubts.connections.items()):
+        yield f"missing   {provider}, since {_when(doubt.since, now)}: {waits}"
+    if member.doubts.not_found:
+        yield f"missing   the user, since {_when(member.doubts.not_found.since, now)}: {waits}"
 
 
 def _show_connections(found: "list[ConnectionView]", now: "datetime") -> None:

@@ -11,7 +11,9 @@ WITHIN = 4.0
 """Seconds to answer in: more than the daemon gives the database."""
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is listened on, not what we listen on
 
-Ready = Annotated[bool, typer.Option("--ready", help="Whether it is ready: the database answers at the right schema.")]
+Ready = Annotated[
+    bool, typer.Option("--ready", help="Whether it is ready: the database answers, and the last work succeeded.")
+]
 
 
 def health(ctx: typer.Context, ready: Ready = False) -> None:

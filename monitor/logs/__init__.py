@@ -51,7 +51,18 @@ Format = Literal["auto", "json", "console"]
 
 def configure(level: Level, format: Format, stream: TextIO | None = None) -> FilteringBoundLogger:  # noqa: A002 - the key's name
     """Return the daemon's logger, on standard output by default, and let the libraries' warnings run into it."""
-    logger = _daemons_logger(level, format) if stream is None else _of_stream(level, format, stream)
+    if stream is None:
+        return configure_daemon(level, format)[0]
+    return _bridged(_of_stream(level, format, stream))
+
+
+def configure_daemon(level: Level, format: Format) -> tuple[FilteringBoundLogger, Background]:  # noqa: A002
+    """Do what :func:`configure` does on standard output, and also return what writes the lines, to be watched."""
+    logger, background = _daemons_logger(level, format)
+    return _bridged(logger), background
+
+
+def _bridged(logger: FilteringBoundLogger) -> FilteringBoundLogger:
     root = logging.getLogger()
     root.handlers = [_Bridge(logger)]
     root.setLevel(logging.WARNING)
@@ -63,14 +74,14 @@ def _of_stream(level: Level, format: Format, stream: TextIO) -> FilteringBoundLo
     return _logger(level, partial(_into, stream), _rendering(format, stream))
 
 
-def _daemons_logger(level: Level, format: Format) -> FilteringBoundLogger:  # noqa: A002
+def _daemons_logger(level: Level, format: Format) -> tuple[FilteringBoundLogger, Background]:  # noqa: A002
     def lost(lines: int) -> None:
         logger.warning(events.LOG_LOST, lines=lines)
 
     background = Background(_standard_output(), lost)
     atexit.register(background.finish)
     logger = _logger(level, background.write, _rendering(format, sys.stdout))
-    return logger
+    return logger, background
 
 
 @cache

@@ -73,7 +73,13 @@ class Background:
         self._tell_lost = lost
         self._lines: queue.Queue[str] = queue.Queue(MOST_WAITING)
         self._lost = 0
-        threading.Thread(target=self._run, name="log", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether lines are still written; if not, its exception went to standard error."""
+        return self._thread.is_alive()
 
     def write(self, line: str) -> None:
         """Take a line at once."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from monitor.core.judge import NO_DOUBTS
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from uuid import UUID
 
     from monitor.core.budget import Budget, Pace
-    from monitor.core.judge import Cadence, Claim, Known, Verdict
+    from monitor.core.judge import Cadence, Claim, Doubts, Known, Verdict
     from monitor.core.model import Intent, Presence
     from monitor.core.target_health import PollAnswer, RecentPolls
     from monitor.ports.alerts import Alerts
@@ -139,7 +141,11 @@ class Registered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One user of the cohort with all that is kept in its row."""
+    """One user of the cohort with all that is kept in its row.
+
+    ``outcome`` and ``failed_at`` tell how and when the last poll failed, None where it was good. ``doubts`` tells what
+    is absent and not yet confirmed to be.
+    """
 
     target: str
     user_id: UUID
@@ -153,6 +159,7 @@ class Member:
     failures: int
     outcome: str | None = None
     failed_at: datetime | None = None
+    doubts: Doubts = NO_DOUBTS
 
 
 class Cohort(Protocol):
@@ -180,7 +187,8 @@ class Cohort(Protocol):
     async def erase(self, target: str, user_id: UUID) -> bool:
         """Delete every trace of a user, and adjust the counts; False where it is not known.
 
-        A salted hash of its id stays, so that it is not registered again before a person asks.
+        A salted hash of its id stays, so that it is not registered again before a person asks. The database's own log
+        may still hold the text: see :meth:`Upkeep.purge_log`.
         """
         ...
 
@@ -255,6 +263,14 @@ class Upkeep(Protocol):
         The latest transition of each connection and of each of its resources stays however old it is, so that
         replaying a user's transitions still gives the current connections, and so does one that no alert decision was
         taken on yet. Running totals stay as they are.
+        """
+        ...
+
+    async def purge_log(self) -> bool:
+        """Remove what was deleted from the database's own log as well, where that is ours to do (SQLite).
+
+        Returns:
+            False while another program reads the database, and so the log; it was waited for some seconds.
         """
         ...
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ssl
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 LOOK_AGAIN_AFTER: Final = 1.0
@@ -17,14 +19,22 @@ LOOK_AGAIN_AFTER: Final = 1.0
 class Certificate:
     """A certificate and its key in two files; what cannot be read, or does not belong together, changes nothing."""
 
-    def __init__(self, cert_file: Path, key_file: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Read both.
+    def __init__(
+        self,
+        cert_file: Path,
+        key_file: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        border: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        """Read both; ``border`` keeps what a later look raises out of the handshake that it was made in.
 
         Raises:
             OSError: one cannot be read, or they do not belong together.
         """
         self._files = cert_file, key_file
         self._clock = clock
+        self._border = border
         self._looked_at = clock()
         self._seen = self._identities()
         self.context = self._newest = self._read()
@@ -35,7 +45,8 @@ class Certificate:
         now = self._clock()
         if now - self._looked_at >= LOOK_AGAIN_AFTER:
             self._looked_at = now
-            self._look_again()
+            with self._border():
+                self._look_again()
         handshake.context = self._newest
 
     def _look_again(self) -> None:

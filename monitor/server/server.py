@@ -15,7 +15,7 @@ from monitor.server.listener import Listener
 from monitor.server.protocol import CONNECTIONS, ClientConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
@@ -39,6 +39,7 @@ class Server:
         exporter: Exporter,
         ping: Callable[[], Awaitable[None]],
         failing: Callable[[], list[str]],
+        unready: Callable[[], Mapping[str, str]],
         access: Access | None = None,
         certificate: Certificate | None = None,
     ) -> None:
@@ -50,6 +51,7 @@ class Server:
             exporter: what renders the metrics.
             ping: asks the database; raises a StoreError where it will not do.
             failing: names what of the process no longer lives.
+            unready: names the work that does not succeed, with reasons.
             access: who may read the metrics; None: everybody.
             certificate: what is served under; None: in clear.
         """
@@ -58,7 +60,9 @@ class Server:
         self._exporter = exporter
         self._ping = ping
         self._failing = failing
+        self._unready = unready
         self._task: asyncio.Task[None] | None = None
+        self._listening: socket.socket | None = None
         self._server = Listener(
             uvicorn.Config(
                 self._app,
@@ -94,6 +98,7 @@ class Server:
             where = f"{self._host}:{self.port}"
             raise MonitorError(f"cannot listen on {where} (http.host, http.port): {error.strerror}") from error
         listening.setblocking(False)
+        self._listening = listening
         self.port = listening.getsockname()[1]
         self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
 
@@ -101,7 +106,15 @@ class Server:
         """Listen no more; slow clients are not waited for."""
         self._server.should_exit = True
         if self._task is not None:
-            await self._task
+            await asyncio.wait({self._task})
+        if self._listening is not None:
+            self._listening.close()  # after a crash nobody else has closed it
+
+    @property
+    def task(self) -> asyncio.Task[None]:
+        """What serves, from :meth:`start` on; whoever watches it hears of an unexpected end."""
+        assert self._task is not None  # noqa: S101 - it was started
+        return self._task
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -123,21 +136,21 @@ class Server:
         return JSONResponse({"alive": not failing, "failing": failing}, status_code=503 if failing else 200)
 
     async def _readyz(self, _: Scope) -> Response:
+        failing = {**await self._database_fault(), **self._unready()}
+        return JSONResponse({"ready": not failing, "failing": failing}, status_code=503 if failing else 200)
+
+    async def _database_fault(self) -> Mapping[str, str]:
         try:
             async with asyncio.timeout(PING_WITHIN):
                 await self._ping()
         except TimeoutError:
-            return _unready(f"no answer within {PING_WITHIN:g} s; {REACH}")
+            return {"database": f"no answer within {PING_WITHIN:g} s; {REACH}"}
         except StoreUnavailable as error:
-            return _unready(error.advice)
+            return {"database": error.advice}
         except StoreError as error:
-            return _unready(str(error))
-        return JSONResponse({"ready": True, "failing": {}})
+            return {"database": str(error)}
+        return {}
 
 
 def _said(scope: Scope, header: bytes) -> list[bytes]:
     return [value for name, value in scope["headers"] if name == header]
-
-
-def _unready(reason: str) -> Response:
-    return JSONResponse({"ready": False, "failing": {"database": reason}}, status_code=503)

@@ -42,6 +42,7 @@ MEMBER: Final = (
     users.c.failures,
     users.c.outcome,
     users.c.failed_at,
+    users.c.doubts,
     targets.c.name.label("target"),
 )
 
@@ -108,7 +109,6 @@ class SqlCohort:
             await erasure.remember(connection, target_id, user_id)
             counts = type(counts)({key: -amount for key, amount in counts.items()})
             await self._move(connection, counts)
-        await self._database.checkpoint()
         return True
 
     async def note_discovery(self, target: str, now: datetime) -> None:
@@ -246,4 +246,5 @@ def _member(row: Record) -> Member:
         failures=row.failures,
         outcome=row.outcome,
         failed_at=row.failed_at,
+        doubts=rows.doubts(row),
     )

@@ -6,12 +6,11 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 from sqlalchemy import and_, bindparam, select, text, update
 
 from monitor.core.budget import NEW
 from monitor.core.cadence import next_due
-from monitor.core.judge import NO_DOUBTS, Claim, Doubts, Known
+from monitor.core.judge import Claim, Known
 from monitor.core.model import Presence, User, UserState
 from monitor.core.target_health import after_question
 from monitor.ports import Assessed, Claimed, Granted
@@ -265,7 +264,7 @@ def _claim(target: str, row: Record) -> Claim:
         presence=Presence(row.presence),
         missing_since=row.missing_since,
         outcome=row.outcome,
-        doubts=NO_DOUBTS if row.doubts is None else msgspec.convert(row.doubts, Doubts),
+        doubts=rows.doubts(row),
         unlisted_at=row.unlisted_at,
         reason=row.reason,
     )

@@ -102,6 +102,10 @@ class SqlUpkeep:
         last = found[-1] if len(found) == limit else None
         return Pruned(deleted=len(old), cursor=last and (last.observed_at, last.member, last.ordinal))
 
+    async def purge_log(self) -> bool:
+        """Remove what was deleted from SQLite's write-ahead log; False while another program reads the database."""
+        return await self._database.checkpoint()
+
     async def _prune(
         self, key: Column[Any], ended: Column[Any], before: datetime, limit: int, *conditions: ColumnElement[bool]
     ) -> int:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine.default import DefaultDialect
 
 from monitor.app.daemon import Daemon
+from monitor.app.exit_deadline import ExitDeadline
 from monitor.app.opening import run_in_loop
 from monitor.config import load
 from tests.chaos.steps import Steps
@@ -53,7 +54,7 @@ def live(kind: str, at: int, environ: Mapping[str, str], cwd: Path) -> None:
     fate = Fate(at, cwd / f"{kind}.txt")
     if kind == "statements":
         _watch_statements(fate)
-    run_in_loop(_run(Daemon(load(None, environ)), fate if kind == "awaits" else None))
+    run_in_loop(_run(Daemon(load(None, environ), ExitDeadline()), fate if kind == "awaits" else None))
 
 
 async def _run(daemon: Daemon, fate: Fate | None) -> int:

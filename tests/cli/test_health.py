@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitor.app.daemon import Daemon
+from monitor.app.exit_deadline import ExitDeadline
 from monitor.config import load
 from tests.cli.conftest import CONFIG
 
@@ -59,6 +60,7 @@ def test_a_daemon_that_lives_and_is_ready_is_said_to(place: Path, run: Run) -> N
     [
         (503, json.dumps(NOT_READY), "database: the schema is at 0001; run: monitor db upgrade"),
         (503, json.dumps({"failing": ["scheduler"]}), "scheduler"),
+        (503, json.dumps({"failing": {"evaluate": "crashed: ValueError"}}), "evaluate: crashed: ValueError"),
         (404, "not found", "HTTP 404"),
         (500, "[]", "HTTP 500"),
     ],
@@ -110,6 +112,6 @@ def test_a_daemon_that_cannot_start_says_why_in_its_log(
 
 def test_a_daemon_that_waits_for_its_database_is_alive(place: Path) -> None:
     """A restart would not bring the database back, however long it is away."""
-    daemon = Daemon(load(place / "config.yaml", {}))
+    daemon = Daemon(load(place / "config.yaml", {}), ExitDeadline())
     daemon._scheduler._ticked_at = float("-inf")
     assert daemon._what_fails() == []

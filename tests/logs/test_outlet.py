@@ -133,3 +133,17 @@ def test_the_end_waits_for_last_words_but_not_for_ever(pipe: Pipe) -> None:
     assert 0.9 < time.monotonic() - began < 3
     os.read(pipe[0], 1 << 20)
     background.finish()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_says_so(pipe: Pipe) -> None:
+    """Health follows it: lines that nobody writes any more would be missed by nobody."""
+
+    def fail(lines: int) -> None:
+        raise ZeroDivisionError(lines)
+
+    background = Background(Outlet(pipe[1]), fail)
+    assert background.is_alive
+    background._lost = 1
+    background.write("x")
+    until(lambda: not background.is_alive)

@@ -56,10 +56,25 @@ async def test_a_crash_is_logged_counted_and_shown_until_the_job_works_again(bor
 async def test_a_lost_database_is_no_crash(bordered: Bordered) -> None:
     """It is one line when it is lost and one when it is back."""
     assert (await bordered.run("claim", StoreUnavailable("away"))).is_database_lost
-    assert bordered.border.failing() == {}
     assert bordered.metrics.of("job_crashed") == []
     await bordered.run("claim")
     assert [each["event"] for each in bordered.logs.entries] == ["database.lost", "database.recovered"]
+
+
+async def test_work_that_the_database_refuses_is_not_ready(bordered: Bordered) -> None:
+    """A disk that is full answers every question and takes no commit."""
+    await bordered.run("commit", StoreUnavailable("disk full"))
+    await bordered.run("claim")
+    assert bordered.border.failing() == {"commit": "disk full"}
+    await bordered.run("commit")
+    assert bordered.border.failing() == {}
+
+
+async def test_a_border_keeps_what_is_not_awaited_too(bordered: Bordered) -> None:
+    """For work inside a callback of a library."""
+    with bordered.border("certificate"):
+        raise ZeroDivisionError
+    assert bordered.metrics.of("job_crashed") == [("certificate",)]
 
 
 async def test_an_outage_does_not_make_up_for_a_crash(bordered: Bordered) -> None:

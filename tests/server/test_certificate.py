@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import structlog
+from structlog.testing import LogCapture
 
+from monitor.availability import Availability
+from monitor.job_border import JobBorder
 from monitor.server import Certificate
 from tests.conftest import self_signed
+from tests.poller.world import Recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +86,21 @@ async def test_half_a_renewal_changes_nothing(world: World, pair: tuple[Path, Pa
         assert await greeted(port, old) == 200
         pair[1].unlink()
         assert await greeted(port, old) == 200
+
+
+async def test_a_look_that_crashes_costs_no_handshake(
+    world: World, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told to the border of the job, and the last good certificate stays."""
+    metrics = Recorded()
+    log = structlog.wrap_logger(structlog.PrintLogger(), processors=[LogCapture()])
+    border = JobBorder(Availability(metrics, log), metrics, log)
+    shown = Certificate(*pair, clock=Clock(), border=lambda: border("certificate"))
+
+    def crash() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(shown, "_look_again", crash)
+    async with world.serving(certificate=shown) as port:
+        assert await greeted(port, pair[0]) == 200
+    assert ("certificate",) in metrics.of("job_crashed")

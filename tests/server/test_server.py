@@ -57,6 +57,21 @@ async def test_a_process_without_its_database_is_not_ready(client: httpx.AsyncCl
     assert (await client.get("/healthz")).status_code == 200
 
 
+async def test_a_process_whose_work_fails_is_not_ready(client: httpx.AsyncClient, world: World) -> None:
+    """Though the database answers: the body names the jobs, and health is not touched."""
+    world.unready["evaluate"] = "crashed: ZeroDivisionError"
+    answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {"ready": False, "failing": {"evaluate": "crashed: ZeroDivisionError"}}
+    assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_everything_that_fails_is_named_at_once(client: httpx.AsyncClient, world: World) -> None:
+    """The database and what follows from it."""
+    world.error, world.unready["commit"] = StoreUnavailable("read-only"), "read-only"
+    assert (await client.get("/readyz")).json()["failing"].keys() == {"database", "commit"}
+
+
 async def test_a_ready_process_says_so(client: httpx.AsyncClient) -> None:
     """The database answers at the expected schema."""
     assert json.loads((await client.get("/readyz")).content)["ready"] is True

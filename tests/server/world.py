@@ -27,6 +27,7 @@ class World:
 
     def __init__(self) -> None:
         self.failing: list[str] = []
+        self.unready: dict[str, str] = {}
         self.error: Exception | None = None
         self.page = Page()
 
@@ -42,6 +43,7 @@ class World:
             exporter=self.page,  # type: ignore[arg-type]  # a page is all that is asked of it
             ping=self.ping,
             failing=lambda: self.failing,
+            unready=lambda: self.unready,
             **({"host": "127.0.0.1"} | settings),
         )
 

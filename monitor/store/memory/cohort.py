@@ -158,4 +158,5 @@ def _member(row: Row) -> Member:
         failures=row.failures,
         outcome=row.outcome,
         failed_at=row.failed_at,
+        doubts=row.doubts,
     )

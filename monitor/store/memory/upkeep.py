@@ -119,6 +119,10 @@ class MemoryUpkeep:
             self._tables.forget(each_id)
         return Pruned(deleted=len(old), cursor=page[-1][0] if len(page) == limit else None)
 
+    async def purge_log(self) -> bool:
+        """There is no log: what is deleted is gone."""
+        return True
+
     @staticmethod
     def _is_superseded(place: Cursor, key: int, each: Transition, walk: list[tuple[Cursor, int, Transition]]) -> bool:
         return any(key == owner and other > place and supersedes(later, each) for other, owner, later in walk)
