@@ -10,7 +10,7 @@ from sqlalchemy import and_, delete, exists, or_, select, tuple_, update
 from monitor.core.alerting import AlertState
 from monitor.core.model import Kind
 from monitor.ports import Done, Pruned
-from monitor.store import rows
+from monitor.store import counting, recount, rows
 from monitor.store.counting import upsert
 from monitor.store.leases import FREE, free, lent
 from monitor.store.standing import STILL_FIRING
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from monitor.ports import Cursor
+    from monitor.core.tally import Key
+    from monitor.ports import Cursor, Recounted
     from monitor.store.engine import Database
 
 
@@ -101,6 +102,31 @@ class SqlUpkeep:
             await self._delete(connection, transitions.c.id, old)
         last = found[-1] if len(found) == limit else None
         return Pruned(deleted=len(old), cursor=last and (last.observed_at, last.member, last.ordinal))
+
+    async def prune_counts(self) -> int:
+        """Delete counts at zero that nothing needs, and return how many; see the port."""
+        pruned = 0
+        for target, target_id in (await self._targets()).items():
+            async with self._database.writing() as connection:
+                pruned += await counting.prune(connection, target, target_id)
+        return pruned
+
+    async def count_differences(self) -> Mapping[Key, Recounted]:
+        """Count anew, and return where the counts differ from that; see the port."""
+        async with self._database.reading() as connection:
+            return await recount.differences(connection)
+
+    async def repair_counts(self, differences: Mapping[Key, Recounted]) -> None:
+        """Move the counts by these differences, whatever has moved them meanwhile."""
+        target_ids = await self._targets()
+        moved = {key: each.counted - each.kept for key, each in differences.items()}
+        async with self._database.writing() as connection:
+            await counting.lock_targets(connection, {target_ids[key.target] for key in moved})
+            await counting.add(connection, moved, target_ids)
+
+    async def _targets(self) -> Mapping[str, int]:
+        async with self._database.reading() as connection:
+            return await counting.TargetIds().refresh(connection)
 
     async def _prune(
         self, key: Column[Any], ended: Column[Any], before: datetime, limit: int, *conditions: ColumnElement[bool]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from monitor.core import tally
 from monitor.core.alerting import AlertState
 from monitor.core.model import Intent, Presence
+from monitor.store.memory.counts import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -110,7 +111,7 @@ class Waiting:
 
 
 class Tables:
-    """Everything that is stored. Zero counts are kept, keys and leases are never used again."""
+    """Everything that is stored. Zero counts are kept until they are pruned; keys and leases are never used again."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -124,7 +125,7 @@ class Tables:
         self.alerts: dict[UUID, Filed] = {}
         self.open: dict[UUID, Alert] = {}
         self.incidents: dict[UUID, IncidentView] = {}
-        self.counts: Counter[tally.Key] = Counter()
+        self.counts = Counts()
         self.budgets: dict[str, Budget] = {}
         self.discovered_at: dict[str, datetime] = {}
         self.erased: set[User] = set()
