@@ -9,8 +9,8 @@ from sqlalchemy import and_, delete, exists, or_, select, tuple_, update
 
 from monitor.core.alerting import AlertState
 from monitor.core.model import Kind
-from monitor.ports import Done, Pruned
-from monitor.store import rows
+from monitor.ports import LONGEST_RETRY, Done, Pruned
+from monitor.store import counting, recount, rows
 from monitor.store.conflicts import retry_conflicts
 from monitor.store.counting import upsert
 from monitor.store.due import is_due, is_unleased
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from monitor.ports import Cursor
+    from monitor.core.tally import Key
+    from monitor.ports import Cursor, Recounted
     from monitor.store.engine import Database
 
 
@@ -86,7 +87,7 @@ class SqlUpkeep:
         waiting = (
             select(outbox.c.id)
             .where(outbox.c.written_at.is_(None), outbox.c.sink.not_in(sinks), outbox.c.created_at < before)
-            .where(free(outbox, now))
+            .where(is_unleased(outbox, now, LONGEST_RETRY))
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
@@ -112,6 +113,31 @@ class SqlUpkeep:
     async def purge_log(self) -> bool:
         """Remove what was deleted from SQLite's write-ahead log; False while another program reads the database."""
         return await self._database.checkpoint()
+
+    async def prune_counts(self) -> int:
+        """Delete counts at zero that nothing needs, and return how many; see the port."""
+        pruned = 0
+        for target, target_id in (await self._targets()).items():
+            async with self._database.writing() as connection:
+                pruned += await counting.prune(connection, target, target_id)
+        return pruned
+
+    async def count_differences(self) -> Mapping[Key, Recounted]:
+        """Count anew, and return where the counts differ from that; see the port."""
+        async with self._database.reading() as connection:
+            return await recount.differences(connection)
+
+    async def repair_counts(self, differences: Mapping[Key, Recounted]) -> None:
+        """Move the counts by these differences, whatever has moved them meanwhile."""
+        target_ids = await self._targets()
+        moved = {key: each.counted - each.kept for key, each in differences.items()}
+        async with self._database.writing() as connection:
+            await counting.lock_targets(connection, {target_ids[key.target] for key in moved})
+            await counting.add(connection, moved, target_ids)
+
+    async def _targets(self) -> Mapping[str, int]:
+        async with self._database.reading() as connection:
+            return await counting.TargetIds().refresh(connection)
 
     @retry_conflicts
     async def _prune(

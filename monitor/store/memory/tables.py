@@ -12,6 +12,7 @@ from monitor.core.clock_steps import is_ahead, is_due
 from monitor.core.judge import NO_DOUBTS, Doubts
 from monitor.core.model import Intent, Presence
 from monitor.ports import LONGEST_RETRY
+from monitor.store.memory.counts import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -121,7 +122,7 @@ class Waiting:
 
 
 class Tables:
-    """Everything that is stored. Zero counts are kept, keys and leases are never used again."""
+    """Everything that is stored. Zero counts are kept until they are pruned; keys and leases are never used again."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -139,7 +140,7 @@ class Tables:
         self.alerts: dict[UUID, Filed] = {}
         self.open: dict[UUID, Alert] = {}
         self.incidents: dict[UUID, IncidentView] = {}
-        self.counts: Counter[tally.Key] = Counter()
+        self.counts = Counts()
         self.budgets: dict[str, Budget] = {}
         self.discovered_at: dict[str, datetime] = {}
         self.erased: set[User] = set()
