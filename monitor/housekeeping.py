@@ -5,27 +5,33 @@ Each job ends by itself, logs what is wrong with it, and returns whether it did 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from monitor import events
-from monitor.discovery import discover
+from monitor.core.target_health import Fault
+from monitor.discovery import discover, list_users
 from monitor.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
     from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
 
     from monitor.pacing import Pacer
-    from monitor.ports import Cohort, Junction, Upkeep
+    from monitor.ports import Cohort, Junction, Upkeep, Views
 
 CROSS_CHECK_EVERY: Final = timedelta(minutes=5)
+CHECK_ABSENCES_EVERY: Final = timedelta(minutes=1)
+"""As often as a second 404 may come; the list itself is read only while many users are not found."""
 PRUNE_EVERY: Final = timedelta(hours=6)
 AT_ONCE: Final = 1000
 """Rows that are pruned in one transaction."""
+UNCONFIGURED_AFTER: Final = timedelta(days=3)
+"""The default of ``give_up_after``: a sink that was taken out by mistake may come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +43,7 @@ class TargetJobs:
     pacer: Pacer
     cohort: Cohort
     upkeep: Upkeep
+    views: Views
     log: FilteringBoundLogger
     clock: Callable[[], datetime]
 
@@ -53,6 +60,16 @@ class TargetJobs:
             return False
         self.log.info(events.DISCOVERY_FINISHED, **facts)
         return True
+
+    async def check_absences(self) -> bool:
+        """While many users are answered 404, read the user list: it tells who was really deleted."""
+        health = (await self.views.health()).get(self.target)
+        if health is None or Fault.NOT_FOUND not in health.verdicts:
+            return True
+        found = await list_users(self.junction, self.clock, self.pacer.turn)
+        if found.complete:
+            await self.cohort.note_list(self.target, found.user_ids, found.started_at)
+        return found.complete
 
     async def cross_check(self) -> bool:
         """Fetch the vendor's own total of errored connections, to be shown beside ours."""
@@ -72,10 +89,14 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruning:
-    """Deletes what is older than its retention, in small batches with a pause between them."""
+    """Deletes what is older than its retention, in small batches with a pause between them.
+
+    Notifications for a sink that is none of ``sinks`` are given up after three days.
+    """
 
     upkeep: Upkeep
     retention: Retention
+    sinks: Collection[str]
     log: FilteringBoundLogger
     clock: Callable[[], datetime]
     pause: Callable[[], Awaitable[None]]
@@ -87,8 +108,22 @@ class Pruning:
         snapshots = await self._all(lambda: self.upkeep.prune_snapshots(old, limit=AT_ONCE))
         alerts = await self._all(lambda: self.upkeep.prune_alerts(older, limit=AT_ONCE))
         transitions = await self._transitions(older)
-        self.log.info(events.PRUNING_FINISHED, snapshots=snapshots, transitions=transitions, alerts=alerts)
+        counts = await self.upkeep.prune_counts()
+        await self._give_up_unconfigured(now)
+        await self.upkeep.purge_log()  # of users that were erased while another program read the database, too
+        self.log.info(
+            events.PRUNING_FINISHED, snapshots=snapshots, transitions=transitions, alerts=alerts, counts=counts
+        )
         return True
+
+    async def _give_up_unconfigured(self, now: datetime) -> None:
+        total: Counter[str] = Counter()
+        before = now - UNCONFIGURED_AFTER
+        while given_up := await self.upkeep.give_up_unconfigured(self.sinks, before=before, now=now, limit=AT_ONCE):
+            total.update(given_up)
+            await self.pause()
+        for sink, count in sorted(total.items()):
+            self.log.warning(events.SINK_GAVE_UP, sink=sink, notifications=count, reason="not configured")
 
     async def _all(self, step: Callable[[], Awaitable[int]]) -> int:
         total = deleted = await step()

@@ -35,5 +35,5 @@ class Pacer:
             await asyncio.sleep(AGAIN_AFTER)
 
     async def _is_granted(self) -> bool:
-        granted = await self._polls.spend(self._target, 1, now=self._clock(), pace=self._pace)
+        granted = await self._polls.spend_reserved(self._target, 1, now=self._clock(), pace=self._pace)
         return granted.requests > 0

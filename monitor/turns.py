@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -26,15 +27,21 @@ if TYPE_CHECKING:
 LEASE: Final = timedelta(seconds=60)
 RETRY: Final = timedelta(minutes=5)
 """A job that could not do its work is tried again after this, or after its interval where that is shorter."""
+MOST_DOUBLINGS: Final = 10
+"""Of a first retry: a second is longer than ``RETRY`` by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """``work`` returns whether it did what it is for."""
+    """``work`` returns whether it did what it is for.
+
+    Where it did not, it is tried again after ``first_retry``, then after twice as long each time, up to ``RETRY``.
+    """
 
     name: str
     every: timedelta
     work: Callable[[], Awaitable[bool]]
+    first_retry: timedelta = RETRY
 
 
 class Turns:
@@ -45,6 +52,7 @@ class Turns:
         self._border = border
         self._clock = clock
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._failures: Counter[str] = Counter()
 
     def tick(self, job: Job) -> None:
         """Take the job where it is due and nobody has it in hand."""
@@ -73,10 +81,20 @@ class Turns:
         on_end(keeping, lambda error: self._end_without_lease(job, working, error))
         try:
             done = await job.work()
-            ran_at = began if done else began - job.every + min(job.every, RETRY)
+            ran_at = self._ran_at(job, began, done=done)
         finally:
             keeping.cancel()
             await self._upkeep.end(job.name, held, ran_at=ran_at)
+
+    def _ran_at(self, job: Job, began: datetime, *, done: bool) -> datetime:
+        """Return the time of the run to store: one that failed is stored so that the job is due after its retry."""
+        if done:
+            del self._failures[job.name]
+            return began
+        longer: int = 2 ** min(self._failures[job.name], MOST_DOUBLINGS)
+        wait = min(job.every, RETRY, job.first_retry * longer)
+        self._failures[job.name] += 1
+        return self._clock() - job.every + wait
 
     async def _keep_lease(self, job: Job, held: int) -> None:
         """Renew the lease; return when another replica has it."""

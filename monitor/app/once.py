@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from monitor import logs
 from monitor.app.opening import opened
 from monitor.app.parts import Parts, evaluator
-from monitor.core.model import Intent, Presence
+from monitor.core.model import Intent, Outcome, Presence
 from monitor.metrics import ProgrammeMetrics
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from monitor.config import Config
     from monitor.core.judge import Verdict
-    from monitor.core.model import Outcome, Transition
+    from monitor.core.model import Transition
     from monitor.ports import Cohort, Member
 
 PAGE: Final = 1000
@@ -31,7 +31,7 @@ PAGE: Final = 1000
 class PollSummary:
     """What polling once came to. ``unpolled`` are users that are not active members, or could not be had.
 
-    ``rejected`` says why the target was given up, None where it was not.
+    ``rejected`` says that the target refuses the key, None where it does not.
     """
 
     polled: int
@@ -79,8 +79,13 @@ async def poll_once(
         polled=outcomes.total(),
         outcomes=outcomes,
         unpolled=frozenset(left),
-        rejected=target.health.rejected,
+        rejected=_rejection(outcomes),
     )
+
+
+def _rejection(outcomes: Counter[Outcome]) -> str | None:
+    refused = outcomes[Outcome.REJECTED]
+    return "Junction refuses the API key (401 or 403)" if refused and refused == outcomes.total() else None
 
 
 async def _watched(cohort: Cohort, target: str, user_ids: Sequence[UUID]) -> list[UUID]:

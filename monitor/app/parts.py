@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,13 +16,14 @@ from monitor.availability import Availability
 from monitor.core.judge import Cadence
 from monitor.core.tally import Count, Key
 from monitor.evaluator import Evaluator
-from monitor.housekeeping import CROSS_CHECK_EVERY, PRUNE_EVERY, Pruning, Retention, TargetJobs
+from monitor.housekeeping import CHECK_ABSENCES_EVERY, CROSS_CHECK_EVERY, PRUNE_EVERY, Pruning, Retention, TargetJobs
 from monitor.job_border import JobBorder
 from monitor.junction import JunctionClient
 from monitor.pacing import Pacer
 from monitor.poller import Poller, PollerSettings, Target, TargetSettings
 from monitor.poller.committer import Committer
 from monitor.poller.report import Report
+from monitor.tls import check_authorities
 from monitor.turns import Job, Turns
 
 if TYPE_CHECKING:
@@ -36,12 +38,19 @@ if TYPE_CHECKING:
 
 COMMITTED_WITHIN: Final = 10.0
 """Seconds after its answer in which a poll is committed, or not at all."""
+DISCOVER_RETRY: Final = timedelta(seconds=2)
+"""A discovery that fails is tried again after this, then ever later: without a first one, nobody is polled."""
 PRUNE_PAUSE: Final = 0.02
 """Seconds between two batches, so that pruning does not crowd out polls."""
 
 
 def junction(config: Config, target: TargetConfig) -> JunctionClient:
-    """Return the client of one target; it is to be closed."""
+    """Return the client of one target; it is to be closed.
+
+    Raises:
+        ConfigurationError: the certificates to verify with cannot be read.
+    """
+    check_authorities()
     return JunctionClient(
         base_url=target.url,
         api_key=target.key,
@@ -89,7 +98,11 @@ class Parts:
                 TargetSettings(
                     name=name,
                     max_requests_per_second=target.max_requests_per_second,
-                    cadence=Cadence(interval=config.poll.interval, gone_interval=config.poll.gone_interval),
+                    cadence=Cadence(
+                        interval=config.poll.interval,
+                        gone_interval=config.poll.gone_interval,
+                        believe_absence_after=config.poll.believe_absence_after,
+                    ),
                 ),
                 junction(config, target),
                 metrics,
@@ -107,7 +120,8 @@ class Parts:
                 clock=clock,
             ),
             settings=PollerSettings(concurrency=config.poll.concurrency, timeout=config.poll.timeout),
-            availability=self.availability,
+            border=self.border,
+            metrics=metrics,
             log=log,
             clock=clock,
             on_commit=on_commit,
@@ -126,18 +140,26 @@ class Parts:
             pacer=Pacer(name, rate=rate, polls=polls, clock=clock),
             cohort=self._store.cohort,
             upkeep=self._store.upkeep,
+            views=self._store.views,
             log=self._log,
             clock=clock,
         )
+        yield Job(name=f"check absences {name}", every=CHECK_ABSENCES_EVERY, work=jobs.check_absences)
         yield Job(name=f"cross-check {name}", every=CROSS_CHECK_EVERY, work=jobs.cross_check)
         if target.discover:
-            yield Job(name=f"discover {name}", every=target.discover_interval, work=jobs.discover)
+            yield Job(
+                name=f"discover {name}",
+                every=target.discover_interval,
+                work=jobs.discover,
+                first_retry=DISCOVER_RETRY,
+            )
 
     def _pruning(self) -> Pruning:
         kept = self._config.retention
         return Pruning(
             upkeep=self._store.upkeep,
             retention=Retention(snapshots=kept.snapshots, transitions=kept.transitions),
+            sinks=self._config.alerts.sink_names,
             log=self._log,
             clock=clock,
             pause=partial(asyncio.sleep, PRUNE_PAUSE),
@@ -163,7 +185,7 @@ class Parts:
 
     async def bring_forward(self, target: Target) -> None:
         """Give users that are due later than the interval their place in it."""
-        await self._store.polls.bring_forward(target.name, interval=target.cadence.interval, now=clock())
+        await self._store.polls.bring_forward(target.name, cadence=target.cadence, now=clock())
 
     async def aclose(self) -> None:
         """Close the clients."""

@@ -69,7 +69,7 @@ class Sinks:
     def _webhook(self, config: WebhookConfig) -> WebhookSink:
         return WebhookSink(
             url=config.url,
-            secret=config.key,
+            secrets=config.keys,
             timeout=config.timeout,
             telling=self._telling(config.user_id),
             clock=clock,

@@ -20,6 +20,6 @@ def shown(cell: Cell) -> str:
     return moments.plain(cell) if isinstance(cell, datetime) else clean(str(cell))
 
 
-def clean(text: str) -> str:
-    """Return text, perhaps from outside, without control characters."""
-    return _CONTROL.sub(" ", text)
+def clean(text: str, *, keep: str = "") -> str:
+    """Return text, perhaps from outside, with a space for control characters, but for those to ``keep``."""
+    return _CONTROL.sub(lambda found: "".join(each for each in found[0] if each in keep) or " ", text)

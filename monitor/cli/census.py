@@ -6,9 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from monitor.cli.moments import relative
 from monitor.core import tally
 from monitor.core.cadence import needed_rate, stretched
 from monitor.core.tally import Count
+from monitor.core.target_health import TargetHealth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from monitor.cli.cells import Cell
     from monitor.config import Config
     from monitor.core.tally import Key
+    from monitor.core.target_health import TargetVerdict
     from monitor.ports import Freshness, Views
 
 
@@ -35,7 +38,8 @@ class Wanted:
 class Users:
     """The users of one target by state, how current the watch over them is, and whether its rate is enough.
 
-    ``rate`` is the configured one in requests per second, None for a target that is not configured any more.
+    ``rate`` is the configured one in requests per second, None for a target that is not configured any more. ``unseen``
+    counts users whose last two polls or more returned nothing, by how the last one ended.
     """
 
     target: str
@@ -45,6 +49,8 @@ class Users:
     freshness: Freshness
     interval: timedelta
     rate: float | None
+    health: TargetHealth
+    unseen: Mapping[str, int]
 
     @property
     def needed(self) -> float:
@@ -63,6 +69,14 @@ class Users:
             f"a second, max_requests_per_second is {self.rate:g}; everyone is polled every {seen_every} instead"
         )
 
+    def problems(self, now: datetime) -> list[str]:
+        """Return a sentence for each thing that is wrong with the target or keeps users from being seen."""
+        found = [f"{self.target}: {_verdict(each, now)}" for each in self.health.verdicts.values()]
+        if any(self.unseen.values()):
+            reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(self.unseen.items()) if number)
+            found.append(f"{self.target}: users whose last polls returned nothing: {reasons}")
+        return found
+
     def cells(self) -> tuple[Cell, ...]:
         """Return a row for people."""
         now = self.freshness
@@ -76,6 +90,8 @@ class Users:
             "active": self.active,
             "paused": self.paused,
             "gone": self.gone,
+            "unseen": {reason: number for reason, number in sorted(self.unseen.items()) if number},
+            "verdicts": [_record_of(each) for each in self.health.verdicts.values()],
             "fresh": self.freshness.fresh,
             "overdue": self.freshness.overdue,
             "needed_requests_per_second": round(self.needed, 3),
@@ -111,9 +127,25 @@ class Connections:
         }
 
 
+def _verdict(verdict: TargetVerdict, now: datetime) -> str:
+    provider = f" ({verdict.provider})" if verdict.provider else ""
+    return f"{verdict.fault.reason}{provider} since {relative(verdict.since, now)}: {verdict.fault.description}"
+
+
+def _record_of(verdict: TargetVerdict) -> dict[str, Any]:
+    return {
+        "reason": verdict.fault.reason,
+        "provider": verdict.provider,
+        "since": verdict.since,
+        "code": verdict.code,
+        "detail": verdict.detail,
+    }
+
+
 async def users(config: Config, views: Views, wanted: Wanted, now: datetime) -> list[Users]:
     """Return the users of the configured targets, and of others that still have some."""
-    counts = {key: number for key, number in (await views.counts()).items() if key.count is Count.USERS}
+    counts = {key: number for key, number in (await views.counts()).items() if key.count in {Count.USERS, Count.UNSEEN}}
+    health = await views.health()
     targets = config.targets.keys() | {key.target for key, number in counts.items() if number}
     return [
         Users(
@@ -121,6 +153,8 @@ async def users(config: Config, views: Views, wanted: Wanted, now: datetime) -> 
             interval=config.poll.interval,
             rate=config.targets[target].max_requests_per_second if target in config.targets else None,
             freshness=await views.freshness(target, interval=config.poll.interval, now=now),
+            health=health.get(target, TargetHealth()),
+            unseen={each.a: n for each, n in counts.items() if (each.target, each.count) == (target, Count.UNSEEN)},
             **{state: counts.get(tally.Key(target, Count.USERS, state), 0) for state in ("active", "paused", "gone")},
         )
         for target in sorted(targets)

@@ -22,6 +22,10 @@ def build() -> typer.Typer:
 def check(ctx: typer.Context) -> None:
     """Validate the configuration; every fault is a line."""
     config = session.configuration(ctx)
+
+    from monitor.tls import check_authorities  # noqa: PLC0415 - keeps the program's start quick
+
+    check_authorities()
     streams.note(_told(config))
 
 

@@ -68,23 +68,37 @@ async def _explain(config: "Config", target: str | None, user: "UUID") -> bool:
             streams.note(f"{user}: not known to {target or 'any target'}")
             return False
         for each in _about(member, now):
-            streams.put(f"{each}\n")
+            streams.put_line(each)
         views = [each async for each in store.views.connections(target=name, user_id=user)]
         alerts = [each async for each in store.views.alerts(AlertFilter(target=name, user_id=user))]
         _show_connections(views, now)
+        for each in _doubted(member, now):
+            streams.put(f"{each}\n")
         await _show_timeline(store, name, user, policy, alerts)
         for next_step in _next(member, alerts, now):
-            streams.put(f"{next_step}\n")
+            streams.put_line(next_step)
     return True
 
 
 def _about(member: "Member", now: "datetime") -> "Iterator[str]":
-    reason = f" ({member.reason})" if member.reason else ""
+    reason = f" ({member.reason})" if member.reason and not member.failures else ""
     yield f"user      {member.user_id} of {member.target}: {records.member_state(member)}{reason}"
     yield f"known     since {_when(member.registered_at, now)}"
     seen = _when(member.observed_at, now) if member.observed_at else "never"
     failures = f", {member.failures} polls since showed nothing" if member.failures else ""
     yield f"seen      {seen}{failures}"
+    if member.failures and member.outcome and member.failed_at:
+        why = f" ({member.reason})" if member.reason else ""
+        yield f"failed    {member.outcome}{why}, {_when(member.failed_at, now)}"
+
+
+def _doubted(member: "Member", now: "datetime") -> "Iterator[str]":
+    """Say what the last answers lacked, and that it is not yet believed."""
+    waits = "not believed before a second answer confirms it"
+    for provider, doubt in sorted(member.doubts.connections.items()):
+        yield f"missing   {provider}, since {_when(doubt.since, now)}: {waits}"
+    if member.doubts.not_found:
+        yield f"missing   the user, since {_when(member.doubts.not_found.since, now)}: {waits}"
 
 
 def _show_connections(found: "list[ConnectionView]", now: "datetime") -> None:
@@ -93,7 +107,7 @@ def _show_connections(found: "list[ConnectionView]", now: "datetime") -> None:
         error = f" {row.error_type or 'unspecified'}" if row.in_error else ""
         lacking = sorted(name for name, word in row.resources.items() if word != "available")
         lacks = f"; without {', '.join(lacking)}" if lacking else ""
-        streams.put(f"now       {row.provider}: {row.status}{error} since {_when(each.since, now)}{lacks}\n")
+        streams.put_line(f"now       {row.provider}: {row.status}{error} since {_when(each.since, now)}{lacks}")
 
 
 async def _show_timeline(

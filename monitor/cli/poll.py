@@ -48,4 +48,4 @@ def _report(summary: "PollSummary", target: str) -> None:
     for each in sorted(summary.unpolled):
         streams.note(f"{each}: not polled, it is no active user of {target} or another process has it in hand")
     if summary.rejected:
-        streams.note(f"monitor: {target} was given up: {summary.rejected}")
+        streams.note(f"monitor: {target}: {summary.rejected}")

@@ -44,7 +44,7 @@ def member_state(each: Member) -> str:
 
 def is_polled(each: Member) -> bool:
     """Return whether a user is polled at all, and so has a time at which it is due."""
-    return each.intent is Intent.ACTIVE and each.presence is not Presence.INVALID
+    return each.intent is Intent.ACTIVE
 
 
 def connection(each: ConnectionView) -> dict[str, Any]:

@@ -80,6 +80,8 @@ async def _show_users(config: "Config", store: "Store", wanted: "Wanted", *, as_
                 streams.put_record(each.record())
             else:
                 table.add(*each.cells())
+    for problem in (problem for each in found for problem in each.problems(now)):
+        streams.note(f"monitor: {problem}")
     for shortfall in filter(None, (each.shortfall() for each in found)):
         streams.note(f"monitor: {shortfall}")
 

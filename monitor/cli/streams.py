@@ -1,4 +1,7 @@
-"""The two streams: data to standard output, words for people to standard error."""
+"""The two streams: data to standard output, words for people to standard error.
+
+All text leaves through here without control characters, which a terminal would obey: some of it is the vendor's.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from monitor.cli.cells import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,19 +24,32 @@ def on_terminal() -> bool:
 
 
 def put(text: str) -> None:
-    """Write text to standard output; ends the program quietly where its reader is gone.
+    """Write lines, perhaps with tabs in them, to standard output; ends the program quietly where its reader is gone.
 
     Raises:
         typer.Exit: nobody reads any more; nothing failed.
     """
-    put_bytes(text.encode("utf-8", "replace"))
+    put_bytes(clean(text, keep="\n\t").encode("utf-8", "replace"))
+
+
+def put_line(text: str) -> None:
+    """Write text, perhaps from outside, as one line to standard output, see :func:`put`."""
+    put(f"{clean(text)}\n")
 
 
 def put_record(record: Mapping[str, Any]) -> None:
-    """Write one line of JSON, times in RFC 3339 with ``Z``."""
+    """Write one line of JSON, times in RFC 3339 with ``Z``, texts without control characters."""
     import msgspec  # noqa: PLC0415 - keeps the program's start quick
 
-    put_bytes(msgspec.json.encode(record) + b"\n")
+    put_bytes(msgspec.json.encode(_cleaned(msgspec.to_builtins(record))) + b"\n")
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {_cleaned(name): _cleaned(item) for name, item in value.items()}
+    return [_cleaned(item) for item in value] if isinstance(value, list) else value
 
 
 def put_bytes(data: bytes) -> None:
@@ -53,9 +71,9 @@ def flush() -> None:
 
 
 def note(text: str) -> None:
-    """Write a line for people to standard error."""
+    """Write a line, or several, for people to standard error."""
     try:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(clean(text, keep="\n") + "\n")
         sys.stderr.flush()
     except BrokenPipeError:
         _point_to_nothing(sys.stderr)

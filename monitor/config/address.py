@@ -17,6 +17,9 @@ DEFAULT_DATABASE: Final = "sqlite:///monitor.db"
 _HOST: Final = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+")
 _POSTGRES: Final = ("postgresql", "postgres")
 _DATABASES: Final = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+_AUTHORITY: Final = re.compile(r"[a-z]+://(?:(?P<login>[^/?#]*)@)?(?P<hosts>[^/?#]*)(?P<rest>.*)", re.DOTALL)
+_ONE_OF_SEVERAL: Final = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
+_HIGHEST_PORT: Final = 65535
 
 
 def is_loopback(url: str) -> bool:
@@ -39,11 +42,18 @@ def masked(url: str) -> str:
     """Return a database's address without its password, wherever in it that stands."""
     if is_sqlite(url):
         return url
-    parts = urlsplit(url)
-    userinfo, at, host = parts.netloc.rpartition("@")
-    user, colon, _ = userinfo.partition(":")
-    query = f"?{_masked_query(parts.query)}" if parts.query else ""
-    return f"{parts.scheme}://{user}{colon}{MASK if colon else ''}{at}{host}{parts.path}{query}"
+    scheme, _, _ = url.partition("://")
+    login, hosts, rest = _authority(url)
+    user, colon, _ = (login or "").partition(":")
+    path, _, query = rest.partition("?")
+    shown = "" if login is None else f"{user}{colon}{MASK if colon else ''}@"
+    return f"{scheme}://{shown}{hosts}{path}{f'?{_masked_query(query)}' if query else ''}"
+
+
+def _authority(url: str) -> tuple[str | None, str, str]:
+    """Return the login (None without one), the hosts and what follows; urlsplit knows one host alone."""
+    found = _AUTHORITY.fullmatch(url)
+    return (found["login"], found["hosts"], found["rest"]) if found else (None, "", "")
 
 
 def _masked_query(query: str) -> str:
@@ -109,6 +119,13 @@ def _sqlite_address(url: str, rest: str) -> str:
 
 
 def _postgres_address(url: str) -> str:
+    login, hosts, rest = _authority(url)
+    if "," in hosts:
+        _check_hosts(hosts, rest)
+        first = _ONE_OF_SEVERAL.match(hosts)
+        one = "" if first is None else first[0]
+        _postgres_address(f"postgresql://{'' if login is None else f'{login}@'}{one}{rest}")
+        return url
     try:
         parts = urlsplit(url)
         sound = url.isprintable() and " " not in url and parts.port != 0
@@ -117,6 +134,15 @@ def _postgres_address(url: str) -> str:
     if not sound or "@" in f"{parts.path}{parts.query}{parts.fragment}" or parts.fragment:
         raise expected(f"{_DATABASES}, special characters in it percent-encoded", got="another form")
     return url
+
+
+def _check_hosts(hosts: str, rest: str) -> None:
+    """Refuse several hosts that libpq would not take, or would read in another way than they are meant."""
+    found = [_ONE_OF_SEVERAL.fullmatch(host) for host in hosts.split(",")]
+    if not all(host and 0 < int(host["port"] or 1) <= _HIGHEST_PORT for host in found):
+        raise expected("several hosts as HOST1:PORT1,HOST2:PORT2, the ports 1 to 65535 or left out", got="another form")
+    if {"host", "port", "hostaddr"} & {name for name, _ in parse_qsl(rest.partition("?")[2], keep_blank_values=True)}:
+        raise expected("hosts and ports in one place", got="some before the database and some after the ?")
 
 
 def _in_file(path: object) -> Any:

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, InstanceOf, PlainSerializer, WithJsonSchem
 from monitor.config.expectation import expected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 MASK: Final = "**********"
 MAX_BYTES: Final = 65536
@@ -22,6 +22,8 @@ LOOK_AGAIN_AFTER: Final = 1.0
 """Seconds for which a key file is taken to be what it was."""
 SIGNING_PREFIX: Final = "whsec_"
 SIGNING_BYTES: Final = (24, 64)
+MOST_SIGNING: Final = 2
+"""During a rotation there is the secret of before and the one that follows it."""
 _SIGNING_SHAPE: Final = "a Standard Webhooks secret: whsec_ and 24 to 64 bytes in base64"
 _SHAPE: Final = "a key of printable ASCII characters without white space"
 
@@ -166,6 +168,51 @@ def _signing_in_file(value: object) -> Any:
     return in_file(value, _SIGNING_SHAPE, _signs)
 
 
+class Secrets:
+    """The secrets that a message is signed with: one, or during a rotation two."""
+
+    __slots__ = ("members",)
+
+    def __init__(self, members: Sequence[Secret]) -> None:
+        self.members = tuple(members)
+
+    def reveal(self) -> tuple[str, ...]:
+        """Return the secrets themselves as they are now."""
+        return tuple(each.reveal() for each in self.members)
+
+    def shown(self, show: Callable[[Any], str]) -> str | list[str]:
+        """Return each member as ``show`` shows it: one by itself, two as a list."""
+        texts = [show(each) for each in self.members]
+        return texts if len(texts) > 1 else texts[0]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({MASK!r})"
+
+
+def _several(one: Callable[[object], Any]) -> Callable[[object], Any]:
+    """Return a validator that takes what ``one`` takes, or a list of up to two of it."""
+
+    def taken(value: object) -> Any:
+        if isinstance(value, Secrets):
+            return value
+        given = value if isinstance(value, list) else [value]
+        if not 1 <= len(given) <= MOST_SIGNING:
+            raise expected("one secret, or a list of two during a rotation", got=f"a list of {len(given)}")
+        return Secrets([one(each) for each in given])
+
+    return taken
+
+
+def _split(value: object) -> object:
+    """Return the parts of a text with commas, as an environment variable has to give a list."""
+    return [each.strip() for each in value.split(",")] if isinstance(value, str) and "," in value else value
+
+
+def _one_or_two(one: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of one value, or a list of up to two."""
+    return {"anyOf": [one, {"type": "array", "minItems": 1, "maxItems": MOST_SIGNING, "items": one}]}
+
+
 Key = Annotated[
     InstanceOf[Secret],
     BeforeValidator(_in_place),
@@ -182,18 +229,19 @@ KeyFile = Annotated[
 ]
 """The path of a file with a key."""
 
-SigningKey = Annotated[
-    InstanceOf[Secret],
-    BeforeValidator(_signing_in_place),
-    PlainSerializer(lambda _: MASK, return_type=str),
-    WithJsonSchema({"type": "string", "writeOnly": True, "pattern": "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$"}),
+SigningKeys = Annotated[
+    InstanceOf[Secrets],
+    BeforeValidator(_several(_signing_in_place)),
+    BeforeValidator(_split),
+    PlainSerializer(lambda keys: keys.shown(lambda _: MASK), return_type=str | list[str]),
+    WithJsonSchema(_one_or_two({"type": "string", "writeOnly": True, "pattern": "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$"})),
 ]
-"""A secret of Standard Webhooks in place."""
+"""A secret of Standard Webhooks in place, or two during a rotation."""
 
-SigningKeyFile = Annotated[
-    InstanceOf[SecretFile],
-    BeforeValidator(_signing_in_file),
-    PlainSerializer(lambda key: str(key.path), return_type=str),
-    WithJsonSchema({"type": "string", "minLength": 1}),
+SigningKeyFiles = Annotated[
+    InstanceOf[Secrets],
+    BeforeValidator(_several(_signing_in_file)),
+    PlainSerializer(lambda keys: keys.shown(lambda key: str(key.path)), return_type=str | list[str]),
+    WithJsonSchema(_one_or_two({"type": "string", "minLength": 1})),
 ]
-"""The path of a file with a secret of Standard Webhooks."""
+"""The path of a file with a secret of Standard Webhooks, or two during a rotation."""

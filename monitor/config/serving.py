@@ -38,7 +38,7 @@ class Http(Section):
     """Where metrics and health are served; with a token or a password, /metrics is for those who show one of them."""
 
     host: Host = "127.0.0.1"
-    """The address to listen on; 0.0.0.0 is every one of this machine."""
+    """The address to listen on; 0.0.0.0 is every one of IPv4 that this machine has, :: every one."""
 
     port: Annotated[int, Field(ge=0, le=65535)] = 9464
     """The TCP port to listen on; 0 takes a free one."""

@@ -69,7 +69,10 @@ class Poll(Section):
     """The longest answer that is read, in bytes; a longer one is malformed."""
 
     gone_interval: Interval = timedelta(days=1)
-    """How often a user is polled who is gone, in case of a return; a duration."""
+    """How often a user is polled who is gone or whose id is invalid, in case of a return; a duration."""
+
+    believe_absence_after: Duration = timedelta(days=1)
+    """After how long an absence is believed while a whole target is implausible; a duration."""
 
 
 class Flapping(Section):

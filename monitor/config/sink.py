@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, f
 from monitor.config.address import WebAddress
 from monitor.config.duration import Interval, Timeout
 from monitor.config.expectation import expected
-from monitor.config.secret import Key, KeyFile, SigningKey, SigningKeyFile
+from monitor.config.secret import Key, KeyFile, SigningKeyFiles, SigningKeys
 from monitor.config.section import Section
 
 LOG: Final = "log"
@@ -24,11 +24,11 @@ class WebhookSink(Section):
     url: WebAddress
     """The address that is posted to."""
 
-    secret: SigningKey | None = None
-    """What is signed with: whsec_ and 24 to 64 bytes in base64; secret_file keeps it out of this file."""
+    secret: SigningKeys | None = None
+    """What is signed with: whsec_ and 24 to 64 bytes in base64; during a rotation a list of two, and both sign."""
 
-    secret_file: SigningKeyFile | None = Field(default=None, validate_default=True)
-    """The path of a file with nothing but the secret; it is read again when it changes."""
+    secret_file: SigningKeyFiles | None = Field(default=None, validate_default=True)
+    """The path of a file with nothing but the secret, read again when it changes; during a rotation a list of two."""
 
     timeout: Timeout = timedelta(seconds=10)
     """The most time one request may take, from start to last byte; a duration of 10m or less."""
@@ -50,11 +50,11 @@ class WebhookSink(Section):
             raise expected("exactly one of secret and secret_file", got=got, of_section=True)
         return secret
 
-    def key(self) -> str:
-        """Return the secret as it is now."""
-        secret = self.secret or self.secret_file
-        assert secret is not None  # noqa: S101 - validation saw to it
-        return secret.reveal()
+    def keys(self) -> tuple[str, ...]:
+        """Return the secrets as they are now."""
+        secrets = self.secret or self.secret_file
+        assert secrets is not None  # noqa: S101 - validation saw to it
+        return secrets.reveal()
 
 
 class AlertmanagerSink(Section):

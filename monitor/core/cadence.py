@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_RETRY: Final = timedelta(seconds=5)
 ROUNDING: Final = 1e-9
-SECOND_404_AFTER: Final = timedelta(seconds=60)
-"""A user is gone only when a second 404 follows the first by at least this (contract, section 5)."""
+CONFIRM_AFTER: Final = timedelta(seconds=60)
+"""An absence is believed only when a second answer confirms it at least this much later (contract, section 5)."""
 
 
 def place(user_id: UUID) -> float:

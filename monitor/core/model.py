@@ -8,19 +8,29 @@ All times are aware and UTC.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
     from uuid import UUID
 
 ERROR: Final = "error"
 CONNECTED: Final = "connected"
+PAUSED: Final = "paused"
+KNOWN_STATUSES: Final = frozenset({CONNECTED, ERROR, PAUSED})
 AVAILABLE: Final = "available"
 UNSPECIFIED: Final = "unspecified"
 """Stands where the vendor gave no error type."""
+EARLIEST_VENDOR_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST_VENDOR_TIME: Final = datetime(2200, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+"""Both are inside. A date of the vendor's outside them is a placeholder or damaged, and sums with it may overflow."""
+
+
+def plausible_time(time: datetime | None) -> datetime | None:
+    """Return a date of the vendor's, None where it is outside the years 1970 to 2200 (contract, section 5)."""
+    return time if time is not None and EARLIEST_VENDOR_TIME <= time <= LATEST_VENDOR_TIME else None
 
 
 class Kind(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitor.core.alerting import AlertState
 from monitor.core.model import AVAILABLE, UNSPECIFIED, Intent, Presence
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from monitor.core.alerting import Alert, Decision
     from monitor.core.incidents import IncidentDecision
     from monitor.core.model import Connection, Transition
+
+
+UNSEEN_AFTER: Final = 2
+"""Polls in a row that returned nothing about a user; a single one is common."""
 
 
 class Count(StrEnum):
@@ -33,6 +37,8 @@ class Count(StrEnum):
     """provider, severity; firing now"""
     INCIDENTS = "incidents"
     """provider, error type; open now"""
+    UNSEEN = "unseen"
+    """reason: how the last poll of active users ended whose last two polls or more returned nothing"""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -99,10 +105,15 @@ def of_incidents(decisions: Iterable[IncidentDecision]) -> Counter[Key]:
     return counts
 
 
-def of_user(target: str, intent: Intent, presence: Presence) -> Counter[Key]:
-    """Count one user under its state; a removed one is not counted."""
+def of_user(
+    target: str, intent: Intent, presence: Presence, failures: int = 0, outcome: str | None = None
+) -> Counter[Key]:
+    """Count one user under its state, and under the reason why it is not seen; a removed one is not counted."""
     state = user_state(intent, presence)
-    return Counter({Key(target, Count.USERS, state): 1}) if state else Counter()
+    counts = Counter({Key(target, Count.USERS, state): 1}) if state else Counter[Key]()
+    if state == "active" and outcome is not None and failures >= UNSEEN_AFTER:
+        counts[Key(target, Count.UNSEEN, outcome)] = 1
+    return counts
 
 
 def user_state(intent: Intent, presence: Presence) -> str | None:

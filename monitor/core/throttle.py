@@ -1,8 +1,9 @@
 """How fast a target may be asked: a token bucket whose rate yields when the target says so.
 
-On 429 and 503 the rate is halved, at most once a second and never below a 32nd of the configured one; ``Retry-After``
-stops it altogether, up to 5 minutes; after 10 s without one it rises by an eighth of the configured rate a second
-(contract, section 5).
+While requests beside polls (questions, user lists) wait, a tenth of the rate fills a bucket of their own. When many
+users are answered 429 or 503 the rate is halved, at most once a second and never below a 32nd
+of the configured one; ``Retry-After`` stops it altogether, up to 5 minutes; after 10 s without one it rises by an
+eighth of the configured rate a second (contract, section 5).
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ LONGEST_RETRY_AFTER: Final = timedelta(minutes=5)
 RISES_AFTER: Final = timedelta(seconds=10)
 RISE_PER_SECOND: Final = 1 / 8
 BURST_SECONDS: Final = 1.0
+RESERVED_SHARE: Final = 1 / 10
+AWAITED_FOR: Final = timedelta(seconds=2)
+"""So long after it asked in vain a request beside polls still waits; it asks again several times a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,8 @@ class Throttle:
     throttled_at: datetime = EPOCH
     halved_at: datetime = EPOCH
     blocked_until: datetime = EPOCH
+    reserve: float = 0.0
+    awaited_at: datetime = EPOCH
 
     def factor_at(self, now: datetime) -> float:
         """Return the share of the configured rate that holds at ``now``, in [1/32, 1]."""
@@ -43,6 +49,31 @@ class Throttle:
         filled = self._refill(now)
         granted = 0 if now < filled.blocked_until else max(0, min(wanted, int(filled.tokens)))
         return granted, replace(filled, tokens=filled.tokens - granted)
+
+    def take_reserved(self, wanted: int, now: datetime) -> tuple[int, Throttle]:
+        """Return how many of ``wanted`` requests beside polls may start, and the throttle after they did.
+
+        They take what is reserved for them, then what polls have left.
+        """
+        filled = self._refill(now)
+        granted = (
+            0 if now < filled.blocked_until else max(0, min(wanted, int(filled.reserve + max(0.0, filled.tokens))))
+        )
+        reserved = min(float(granted), filled.reserve)
+        return granted, replace(
+            filled,
+            reserve=filled.reserve - reserved,
+            tokens=filled.tokens - (granted - reserved),
+            awaited_at=now if granted < wanted else filled.awaited_at,
+        )
+
+    def is_free(self, now: datetime) -> bool:
+        """Return whether the whole configured rate holds."""
+        return self.factor_at(now) >= 1 and now >= min(self.blocked_until, now + LONGEST_RETRY_AFTER)
+
+    def allowed_factor(self, now: datetime) -> float:
+        """Return the share of the configured rate that may be used at ``now``, 0 while nothing may be sent."""
+        return 0.0 if now < self.blocked_until else self.factor_at(now)
 
     def give_back(self, unused: int) -> Throttle:
         """Return the throttle after ``unused`` granted requests were not made."""
@@ -67,10 +98,16 @@ class Throttle:
         rate = self.rate * self.factor_at(now)
         passed = max(0.0, (now - self.refilled_at).total_seconds())
         room = max(1.0, rate * BURST_SECONDS)
+        is_awaited = timedelta(0) <= now - self.awaited_at < AWAITED_FOR
+        reserved = (
+            min(passed * rate * RESERVED_SHARE, max(1.0, room * RESERVED_SHARE) - self.reserve) if is_awaited else 0
+        )
         # A clock that stepped back must not leave a refusal in the future, where it would hold for that long.
         return replace(
             self,
-            tokens=min(room, self.tokens + passed * rate),
+            tokens=min(room, self.tokens + passed * rate - reserved),
+            reserve=self.reserve + reserved,
+            awaited_at=min(self.awaited_at, now),
             refilled_at=now,
             throttled_at=min(self.throttled_at, now),
             halved_at=min(self.halved_at, now),

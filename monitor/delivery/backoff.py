@@ -26,18 +26,23 @@ class Pause:
 
     def __init__(self) -> None:
         self._failures = 0
+        self._length = timedelta(0)
         self._until: datetime | None = None
 
     def worked(self) -> None:
         """Note an answer: no pause any more."""
         self._failures, self._until = 0, None
 
-    def failed(self, now: datetime) -> datetime:
-        """Note a failure, and return when the next attempt is."""
+    def failed(self, now: datetime, wait: timedelta | None = None) -> datetime:
+        """Note a failure, and return when the next attempt is; ``wait`` is what the sink asked for at least."""
         self._failures += 1
-        self._until = now + delay(self._failures, *OF_SINK)
+        return self.wait(now, max(delay(self._failures, *OF_SINK), wait or timedelta(0)))
+
+    def wait(self, now: datetime, length: timedelta) -> datetime:
+        """Leave the sink alone for so long, and return when the next attempt is."""
+        self._length, self._until = length, now + length
         return self._until
 
     def holds(self, now: datetime) -> bool:
         """Whether it is too early; a clock that was set back holds nothing up."""
-        return self._until is not None and timedelta(0) < self._until - now <= OF_SINK[1]
+        return self._until is not None and timedelta(0) < self._until - now <= self._length

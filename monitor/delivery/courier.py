@@ -8,6 +8,8 @@ in between, it or another one tells it again.
 3. Where it took or refused nothing, the sink is left alone for longer and longer. A notice that got there waits as
    long, so that the next attempt is made with others beside it: one that always breaks a receiver spoils no other.
 4. What could not be told for ``give_up_after`` is given up, with a line each.
+5. A sink that asks to wait (``Retry-After``) is left alone for so long. One whose address is gone (410) gets nothing
+   for an hour, and all that waits for it is given up, with one line: after that, or a restart, it is tried again.
 """
 
 from __future__ import annotations
@@ -165,21 +167,26 @@ class Courier:
         self._metrics.delivered(self.name, done.value, len(told))
         self._metrics.delivered(self.name, "failed", len(failed))
         answered = any(each.reception in ANSWERED for each in receipts)
+        gone = next((each for each in receipts if each.reception is Reception.GONE), None)
+        if gone is not None:
+            await self._give_up_for_gone([each for each, _ in failed], gone, now)
+            return False
         retry_at = self._note_health(receipts, now, answered=answered)
         given_up = await self._give_up([pair for pair in failed if self._is_too_old(pair[0], now)], now)
         await self._try_again([pair for pair in failed if pair[0].id not in given_up], now, retry_at)
         if not answered:
             await self._give_up_all_too_old(receipts[0], now)
-        return answered and all(each.reception is not Reception.UNREACHABLE for each in receipts)
+        return retry_at is None and all(each.reception is not Reception.UNREACHABLE for each in receipts)
 
     def _note_health(self, receipts: Sequence[Receipt], now: datetime, *, answered: bool) -> datetime | None:
         """Return when the sink is tried again, None where there is no need to wait."""
+        wait = max((each.retry_after for each in receipts if each.retry_after), default=None)
         if answered:
             self._health.works()
             self._pause.worked()
-            return None
+            return None if wait is None else self._pause.wait(now, wait)
         self._health.fails(receipts[0])
-        return self._pause.failed(now)
+        return self._pause.failed(now, wait)
 
     async def _try_again(self, failed: Sequence[tuple[Notice, Receipt]], now: datetime, at: datetime | None) -> None:
         unreached = [each for each, receipt in failed if receipt.reception is Reception.UNREACHABLE]
@@ -202,6 +209,17 @@ class Courier:
             about = {"alert_id": str(each.alert_id), "state": each.state, "attempts": each.attempts + 1}
             self._log.error(events.SINK_GAVE_UP, sink=self.name, **about, reason=receipt.reason, status=receipt.status)
         return {each.id for each, _ in too_old}
+
+    async def _give_up_for_gone(self, notices: Sequence[Notice], receipt: Receipt, now: datetime) -> None:
+        """Give up these and all that waits for a sink whose address is gone, and leave it alone."""
+        given_up = 0
+        while notices:
+            await self._outbox.settle(notices, Done.GAVE_UP, now=now)
+            given_up += len(notices)
+            notices = await self._claim(MANY)
+        self._metrics.delivered(self.name, Done.GAVE_UP.value, given_up)
+        self._health.gone(receipt, given_up)
+        self._pause.failed(now, receipt.retry_after)
 
     async def _give_up_all_too_old(self, receipt: Receipt, now: datetime) -> None:
         """Give up what is too old without an attempt of its own, while the sink does not answer at all."""

@@ -31,3 +31,10 @@ class Health:
         if not self._failing:
             self._log.error(events.SINK_FAILING, sink=self._sink, reason=receipt.reason, status=receipt.status)
         self._failing = True
+
+    def gone(self, receipt: Receipt, given_up: int) -> None:
+        """Note that the sink's address is gone, and that this many notifications were given up for it."""
+        wait = receipt.retry_after.total_seconds() if receipt.retry_after else None
+        facts = {"reason": receipt.reason, "status": receipt.status, "notifications": given_up, "retry_seconds": wait}
+        self._log.error(events.SINK_GONE, sink=self._sink, **facts)
+        self._failing = True

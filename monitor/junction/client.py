@@ -15,7 +15,7 @@ from monitor.junction import listing, meaning, wire
 from monitor.junction.body import Unreadable, give_back, read_body
 from monitor.junction.deadline import Deadlines
 from monitor.junction.request import Get, Origin
-from monitor.junction.transport import HttpTransport
+from monitor.junction.transport import AuthoritiesUnusable, HttpTransport
 from monitor.ports import Answer
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _traced(answer: Answer, trace: str) -> Answer:
 def _of_tls(fault: BaseException | None) -> bool:
     """Tell whether TLS is at the bottom of ``fault``; httpx has no exception of its own for it."""
     while fault is not None:
-        if isinstance(fault, ssl.SSLError):
+        if isinstance(fault, ssl.SSLError | AuthoritiesUnusable):
             return True
         fault = fault.__cause__ or fault.__context__
     return False

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from monitor.core.model import Outcome
+from monitor.junction.wire import storable
 
 LONGEST_DETAIL: Final = 150
 MOST_REASONS: Final = 10
@@ -58,7 +59,7 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
 def detail(body: bytes, secret: str) -> str | None:
     """Return what an error's body says to a person: one line, cut, without ``secret``; None where it says nothing."""
     try:
-        said = _said(msgspec.json.decode(body))
+        said = _said(msgspec.json.decode(storable(body)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         said = "" if body.lstrip().startswith(b"<") else body.decode(errors="replace")
     return cleaned(said.replace(secret, "***") if secret else said) or None

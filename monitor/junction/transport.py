@@ -8,17 +8,20 @@ TLS.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from socket import SOCK_STREAM
 from typing import TYPE_CHECKING, Final
 
 import httpx
 from aiohappyeyeballs import start_connection
 
+from monitor.errors import ConfigurationError
 from monitor.junction.connection import Connection
 from monitor.junction.request import Got, as_get
+from monitor.tls import client_context
 
 if TYPE_CHECKING:
+    import ssl
+
     from monitor.junction.request import Origin
 
 KEEP_ALIVE_SECONDS: Final = 15.0
@@ -27,11 +30,15 @@ NEXT_ADDRESS_AFTER: Final = 0.25
 """Seconds after which the next address of a host is tried beside the one before."""
 
 
-class HttpTransport(httpx.AsyncBaseTransport):
-    """At most ``concurrency`` connections, kept alive, TLS 1.2 or later, certificates verified.
+class AuthoritiesUnusable(httpx.ConnectError):
+    """The certificates that servers are verified with cannot be read."""
 
-    Nothing comes from the environment but ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` (a private authority): proxies and
-    netrc are ignored. Every request is sent once. Of a body at most ``max_body_bytes`` are read, not decompressed.
+
+class HttpTransport(httpx.AsyncBaseTransport):
+    """At most ``concurrency`` connections, kept alive, with the TLS of :mod:`monitor.tls`.
+
+    Proxies and netrc are ignored. Every request is sent once. Of a body at most ``max_body_bytes`` are read, not
+    decompressed.
     """
 
     def __init__(self, *, concurrency: int, max_body_bytes: int) -> None:
@@ -138,6 +145,8 @@ class HttpTransport(httpx.AsyncBaseTransport):
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
-            self._tls = httpx.create_ssl_context()
-            self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+            try:
+                self._tls = client_context()
+            except ConfigurationError as error:  # of a file that has gone since the start, and may come back
+                raise AuthoritiesUnusable(str(error)) from error
         return self._tls

@@ -2,27 +2,48 @@
 
 All rows good is the common case and one decode. Where that fails, each row and each part of a row is decoded by
 itself with the same types, so that a fault costs the part it is in and nothing beside it.
+
+What comes out of here can be stored by every database and computed with: texts are valid Unicode without NUL and of
+bounded length, times are in UTC and between 1970 and 2200.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from monitor.core.model import ERROR, Connection, Snapshot
+from monitor.core.model import CONNECTED, ERROR, Connection, Snapshot, plausible_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 LONGEST_WORD: Final = 200
 """Words become labels and index keys. A longer slug or status is unusable; any other longer word is left out."""
+LONGEST_TEXT: Final = 2000
+"""Of free text. A longer message is cut: people see 500 characters of it. A longer ``external_user_id`` is left out."""
 MOST_ROWS: Final = 1000
 """More are no user's connections: such an answer is malformed as a whole."""
+KNOWN_STATUSES: Final = frozenset({CONNECTED, ERROR, "paused"})
+"""Recognised in any letter case; every other status is kept as sent."""
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
+_SUSPICIOUS: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+"""Most bodies have none of it, and need no look at each of their escapes."""
+_ESCAPE: Final = re.compile(
+    rb"""\\(?:
+        u[dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2}   # a surrogate pair, which is one character
+        | (?P<unstorable> u0000 | u[dD][89a-fA-F][0-9a-fA-F]{2} )   # NUL, or half a pair
+        | .                                                         # any other; an escaped backslash begins none
+    )""",
+    re.DOTALL | re.VERBOSE,
+)
+_REPLACEMENT: Final = rb"\ufffd"
+
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_WORD)]
+Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
 T = TypeVar("T")
 
 
@@ -46,7 +67,7 @@ class Row(msgspec.Struct):
     slug: Word
     status: Word
     created_on: datetime | None = None
-    external_user_id: str | None = None
+    external_user_id: Text | None = None
     error_details: Details | None = None
     resource_availability: dict[Word, Availability] | None = None
 
@@ -92,7 +113,8 @@ _GOOD: Final = msgspec.json.Decoder(Providers)
 _ANY: Final = msgspec.json.Decoder(RawProviders)
 _ROW: Final = msgspec.json.Decoder(RawRow | None)
 _WORD: Final = msgspec.json.Decoder(Word | None)
-_TEXT: Final = msgspec.json.Decoder(str | None)
+_TEXT: Final = msgspec.json.Decoder(Text | None)
+_MESSAGE: Final = msgspec.json.Decoder(str | None)
 _TIME: Final = msgspec.json.Decoder(datetime | None)
 _DETAILS: Final = msgspec.json.Decoder(RawDetails | None)
 _RESOURCES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
@@ -123,14 +145,20 @@ def read(body: bytes, external_user_id: Callable[[str], str | None]) -> Snapshot
 
 
 def storable(body: bytes) -> bytes:
-    """Return ``body`` without escaped NULs, which no text column of PostgreSQL takes.
+    """Return ``body`` with U+FFFD for what no database can hold: escaped NULs and halves of surrogate pairs.
+
+    Done before decoding, since the decoder refuses a whole body for half a pair, also in keys that it skips.
 
     Raises:
-        UnicodeDecodeError: it is not UTF-8 (the decoder does not look into what it skips).
+        UnicodeDecodeError: it is not UTF-8 (the decoder does not check what it skips).
     """
     if not body.isascii():
         body.decode()
-    return body.replace(rb"\u0000", rb"\ufffd") if rb"\u0000" in body else body
+    return _ESCAPE.sub(_without_unstorable, body) if _SUSPICIOUS.search(body) else body
+
+
+def _without_unstorable(escape: re.Match[bytes]) -> bytes:
+    return _REPLACEMENT if escape["unstorable"] else escape[0]
 
 
 def part(decoder: msgspec.json.Decoder[T | None], raw: msgspec.Raw) -> T | None:
@@ -171,7 +199,7 @@ def _details(raw: msgspec.Raw) -> Details | None:
         return None
     return Details(
         error_type=part(_WORD, details.error_type),
-        error_message=part(_TEXT, details.error_message),
+        error_message=part(_MESSAGE, details.error_message),
         errored_at=part(_TIME, details.errored_at),
     )
 
@@ -182,28 +210,36 @@ def _resources(raw: msgspec.Raw) -> dict[str, Availability]:
 
 
 def _connection(row: Row, external_user_id: Callable[[str], str | None]) -> Connection:
-    details = row.error_details if row.status == ERROR else None
+    status = row.status if row.status in KNOWN_STATUSES else _recognised(row.status)
+    details = row.error_details if status == ERROR else None
+    message = details.error_message if details else None
     resources = row.resource_availability
     return Connection(
         provider=row.slug,
-        status=row.status,
-        created_on=_utc(row.created_on),
+        status=status,
+        created_on=usable_time(row.created_on),
         error_type=details.error_type if details else None,
-        error_message=details.error_message if details else None,
-        errored_at=_utc(details.errored_at) if details else None,
+        error_message=message[:LONGEST_TEXT] if message else message,
+        errored_at=usable_time(details.errored_at) if details else None,
         external_user_id=external_user_id(row.external_user_id) if row.external_user_id else None,
         resources={name: each.status for name, each in resources.items()} if resources else {},
     )
 
 
-def _utc(time: datetime | None) -> datetime | None:
-    if time is None or time.tzinfo is UTC:
-        return time
+def _recognised(status: str) -> str:
+    lowered = status.lower()
+    return lowered if lowered in KNOWN_STATUSES else status
+
+
+def usable_time(time: datetime | None) -> datetime | None:
+    """Return a date of the vendor's in UTC, None where it is implausible; a naive one is in UTC."""
+    if time is None:
+        return None
     if time.tzinfo is None:
-        return time.replace(tzinfo=UTC)
+        return plausible_time(time.replace(tzinfo=UTC))
     try:
-        return time.astimezone(UTC)
-    except OverflowError:
+        return plausible_time(time.astimezone(UTC))
+    except OverflowError:  # of the years 1 and 9999, by the offset
         return None
 
 

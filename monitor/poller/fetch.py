@@ -1,4 +1,4 @@
-"""One poll up to what it saw: ask, compare the digest, read what is new."""
+"""One poll up to its answer: ask, compare the digest, read what is new."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_128_digest
 
-from monitor.core.model import Outcome
+from monitor.core.model import Outcome, Presence
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from monitor.core.judge import Claim
     from monitor.core.model import Snapshot
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What one poll saw. ``snapshot`` is set only where the answer's bytes are not those of the last one.
+class FetchResult:
+    """What came back for one user. ``snapshot`` is set only where the answer's bytes are not those of the last one.
 
-    ``weight`` is how many bytes were read into it.
+    ``size`` is how many bytes of the answer are held in memory; ``took`` is in seconds.
     """
 
     target: Target
@@ -35,28 +35,30 @@ class Seen:
     code: str
     digest: bytes | None = None
     snapshot: Snapshot | None = None
+    retry_after: timedelta | None = None
     detail: str | None = None
-    weight: int = 0
+    size: int = 0
 
 
 async def fetch(
-    target: Target, claim: Claim, clock: Callable[[], datetime], room: Callable[[], Awaitable[None]]
-) -> Seen:
+    target: Target, claim: Claim, clock: Callable[[], datetime], room_to_read: Callable[[], Awaitable[None]]
+) -> FetchResult:
     """Ask for one user and return what came of it; nothing that the network or the vendor does is raised.
 
-    Before an answer that says something new is read, ``room`` is awaited.
+    Before an answer that says something new is read, ``room_to_read`` is awaited.
     """
     started_at, begun = clock(), time.perf_counter()
     answer = await target.junction.connections(claim.user.user_id)
     took, ended_at = time.perf_counter() - begun, clock()
-    digest = None if answer.outcome else xxh3_128_digest(answer.body)  # tells answers apart, keeps no forger out
-    says_more = digest is not None and digest != claim.digest
+    target.note_answer(timed_out=answer.outcome is Outcome.TIMEOUT)
+    # The digest is not cryptographic: it only detects change.
+    digest = None if answer.outcome else xxh3_128_digest(answer.body)
+    says_more = digest is not None and (digest != claim.digest or claim.presence is not Presence.PRESENT)
     if says_more:
-        await room()
+        await room_to_read()
     snapshot = target.junction.read(answer.body) if says_more else None
     outcome = answer.outcome or _outcome(snapshot, says_more=says_more)
-    target.heard(claim, answer, outcome, started_at=started_at, now=ended_at)
-    return Seen(
+    return FetchResult(
         target=target,
         claim=claim,
         outcome=outcome,
@@ -66,8 +68,9 @@ async def fetch(
         code=answer.code,
         digest=None if outcome is Outcome.MALFORMED else digest,
         snapshot=snapshot,
+        retry_after=answer.retry_after,
         detail=answer.detail,
-        weight=len(answer.body) if snapshot else 0,
+        size=len(answer.body) if snapshot else 0,
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from uuid import UUID
 
     from monitor.core.model import Outcome, Snapshot
@@ -33,12 +33,17 @@ class Answer:
         return self.code.isdigit()
 
 
+LONGEST_CLIENT_USER_ID: Final = 500
+"""Characters; of up to 4 bytes each, and PostgreSQL's index rows end at 2704 bytes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedUser:
-    """One user as the target's own list has it."""
+    """One user as the target's own list has it; ``created_on`` is when Junction made it, None where not known."""
 
     user_id: UUID
     client_user_id: str | None
+    created_on: datetime | None = None
 
 
 class Junction(Protocol):

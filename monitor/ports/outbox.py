@@ -29,16 +29,18 @@ class Done(StrEnum):
 
 
 class Reception(StrEnum):
-    """What a sink did with a notice, from good to bad; the last three are to be tried again.
+    """What a sink did with a notice, from good to bad; refused, failed and unreachable ones are to be tried again.
 
     ``refused`` is a verdict on this one notice. ``failed`` is trouble of the sink, though perhaps with this notice
-    alone: no answer in time, 429, 5xx. ``unreachable`` says nothing of the notice: it never got there.
+    alone: no answer in time, 429, 5xx. ``unreachable`` says nothing of the notice: it never got there. ``gone`` (410)
+    says that nothing will be accepted there any more.
     """
 
     DELIVERED = "delivered"
     REFUSED = "refused"
     FAILED = "failed"
     UNREACHABLE = "unreachable"
+    GONE = "gone"
 
 
 ANSWERED: Final = frozenset({Reception.DELIVERED, Reception.REFUSED})
@@ -47,12 +49,16 @@ ANSWERED: Final = frozenset({Reception.DELIVERED, Reception.REFUSED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What became of one notice. ``reason`` is fit for a log; ``detail``, the sink's own words, is not."""
+    """What became of one notice. ``reason`` is fit for a log; ``detail``, the sink's own words, is not.
+
+    ``retry_after`` is how long nothing is to be sent to the sink, where it asked for that or is gone.
+    """
 
     reception: Reception
     reason: str | None = None
     detail: str | None = None
     status: int | None = None
+    retry_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

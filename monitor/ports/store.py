@@ -8,14 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from monitor.core.judge import NO_DOUBTS
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from uuid import UUID
 
     from monitor.core.budget import Budget, Pace
-    from monitor.core.judge import Claim, Known, Verdict
+    from monitor.core.judge import Cadence, Claim, Doubts, Known, Verdict
     from monitor.core.model import Intent, Presence
+    from monitor.core.tally import Key
+    from monitor.core.target_health import PollAnswer, RecentPolls
     from monitor.ports.alerts import Alerts
     from monitor.ports.junction import ListedUser
     from monitor.ports.outbox import Outbox
@@ -28,10 +32,14 @@ Cursor = tuple["datetime", int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """What a claim came to: users in hand, and the target's budget after it."""
+    """What a claim came to: users in hand, and the target's budget after it.
+
+    ``asks`` says that the caller is to ask the target about itself; nobody else does for some seconds.
+    """
 
     claims: list[Claim]
     budget: Budget
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,26 +50,52 @@ class Granted:
     budget: Budget
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessed:
+    """What answers made of a target: its budget before and after them, and the recently polled users with them."""
+
+    before: Budget
+    after: Budget
+    recent: RecentPolls
+
+
 class Polls(Protocol):
     """The queue: who is due, and what came of it."""
 
     async def claim(self, target: str, *, limit: int, now: datetime, lease: timedelta, pace: Pace) -> Claimed:
-        """Take active users (gone ones included) that are due, oldest due first, under a lease.
+        """Take active users (gone and invalid ones included) that are due, oldest due first, under a lease.
 
         As many as are due, at most ``limit``, and at most as the target's budget allows, which all replicas share and
         which is debited in the same transaction, after the lessons of ``pace``. A user under a lease that has not
-        expired is not handed out. Paused, invalid and removed users never are.
+        expired is not handed out. Paused and removed users never are.
         """
         ...
 
     async def spend(self, target: str, wanted: int, *, now: datetime, pace: Pace) -> Granted:
-        """Debit the target's budget for requests that are not polls of due users, as many as it allows."""
+        """Debit the target's budget for polls of users that a person named, as many as it allows."""
+        ...
+
+    async def spend_reserved(self, target: str, wanted: int, *, now: datetime, pace: Pace) -> Granted:
+        """Debit the target's budget for requests beside polls, as many as it allows; a tenth of it is kept for them."""
         ...
 
     async def claim_users(
         self, target: str, user_ids: Sequence[UUID], *, now: datetime, lease: timedelta
     ) -> list[Claim]:
         """Take these users, whether due or not; those that are not active or under a live lease are left out."""
+        ...
+
+    async def assess(
+        self, target: str, answers: Sequence[PollAnswer], *, since: datetime, now: datetime, pace: Pace
+    ) -> Assessed:
+        """Take in what answers, not committed yet, say of their target as a whole, after the lessons of ``pace``.
+
+        ``since`` bounds who was polled recently.
+        """
+        ...
+
+    async def note_question(self, target: str, answer: PollAnswer, *, now: datetime, pace: Pace) -> Assessed:
+        """Take in what came back when the target was asked about itself; the recent polls are left out."""
         ...
 
     async def known(self, claims: Sequence[Claim]) -> Mapping[int, Known]:
@@ -88,10 +122,11 @@ class Polls(Protocol):
         """
         ...
 
-    async def bring_forward(self, target: str, *, interval: timedelta, now: datetime) -> int:
-        """Give active and present users that are due later than ``interval`` from now their place in it.
+    async def bring_forward(self, target: str, *, cadence: Cadence, now: datetime) -> int:
+        """Give active users that are due later than any rule would have them due their place in the interval.
 
-        A shorter interval was configured; the place is that of :func:`monitor.core.cadence.next_due`.
+        A shorter interval was configured, or a clock that was ahead was set back; the place is that of
+        :func:`monitor.core.cadence.next_due`.
         """
         ...
 
@@ -107,7 +142,11 @@ class Registered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One user of the cohort with all that is kept in its row."""
+    """One user of the cohort with all that is kept in its row.
+
+    ``outcome`` and ``failed_at`` tell how and when the last poll failed, None where it was good. ``doubts`` tells what
+    is absent and not yet confirmed to be.
+    """
 
     target: str
     user_id: UUID
@@ -119,6 +158,9 @@ class Member:
     observed_at: datetime | None
     next_poll_at: datetime
     failures: int
+    outcome: str | None = None
+    failed_at: datetime | None = None
+    doubts: Doubts = NO_DOUBTS
 
 
 class Cohort(Protocol):
@@ -127,7 +169,7 @@ class Cohort(Protocol):
     async def register(self, target: str, users: Iterable[ListedUser], *, now: datetime, revive: bool) -> Registered:
         """Register users in one transaction; new ones are due at once.
 
-        ``revive`` brings removed users back (a person asked); without it (discovery) they stay removed. Paused
+        ``revive`` brings removed and erased users back (a person asked); without it (discovery) they stay away. Paused
         users stay paused. A ``client_user_id`` that is given replaces the old one.
         """
         ...
@@ -144,7 +186,22 @@ class Cohort(Protocol):
         ...
 
     async def erase(self, target: str, user_id: UUID) -> bool:
-        """Delete every trace of a user, and adjust the counts; False where it is not known."""
+        """Delete every trace of a user, and adjust the counts; False where it is not known.
+
+        A salted hash of its id stays, so that it is not registered again before a person asks. The database's own log
+        may still hold the text: see :meth:`Upkeep.purge_log`.
+        """
+        ...
+
+    async def note_discovery(self, target: str, now: datetime) -> None:
+        """Note that the target's user list was read whole; the first time stays."""
+        ...
+
+    async def note_list(self, target: str, listed: frozenset[UUID], started_at: datetime) -> None:
+        """Note which users that answer 404 a complete list names, and which it does not (``unlisted_at``).
+
+        A list that names no user of the cohort is not about it, and changes nothing.
+        """
         ...
 
     def members(self, target: str | None, *, include_removed: bool = False) -> AsyncIterator[Member]:
@@ -162,6 +219,14 @@ class Pruned:
 
     deleted: int
     cursor: Cursor | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recounted:
+    """One count that is wrong: as it is kept, and as it should be."""
+
+    kept: int
+    counted: int
 
 
 class Upkeep(Protocol):
@@ -190,8 +255,33 @@ class Upkeep(Protocol):
     async def prune_alerts(self, before: datetime, *, limit: int) -> int:
         """Delete up to ``limit`` alerts that resolved before this time and as many notices done with; return how many.
 
-        An open alert, its firing notices, and a notice that waits are never deleted.
+        As many incidents that resolved before it are deleted too. An open alert, its incident, its firing notices, and
+        a notice that waits are never deleted.
         """
+        ...
+
+    async def give_up_unconfigured(
+        self, sinks: Collection[str], *, before: datetime, now: datetime, limit: int
+    ) -> Mapping[str, int]:
+        """Give up up to ``limit`` notices from before this time that wait for none of ``sinks``; count them by sink."""
+        ...
+
+    async def prune_counts(self) -> int:
+        """Delete counts at zero that nothing needs, and return how many; a label that comes again is counted anew.
+
+        Where there are very many running totals, those of providers that are no longer there move to ``other``.
+        """
+        ...
+
+    async def count_differences(self) -> Mapping[Key, Recounted]:
+        """Count connections, users, alerts and incidents anew, and return where the counts differ from that.
+
+        A running total differs where it is less than the transitions that are stored.
+        """
+        ...
+
+    async def repair_counts(self, differences: Mapping[Key, Recounted]) -> None:
+        """Move the counts by these differences, whatever has moved them meanwhile."""
         ...
 
     async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:
@@ -200,6 +290,14 @@ class Upkeep(Protocol):
         The latest transition of each connection and of each of its resources stays however old it is, so that
         replaying a user's transitions still gives the current connections, and so does one that no alert decision was
         taken on yet. Running totals stay as they are.
+        """
+        ...
+
+    async def purge_log(self) -> bool:
+        """Remove what was deleted from the database's own log as well, where that is ours to do (SQLite).
+
+        Returns:
+            False while another program reads the database, and so the log; it was waited for some seconds.
         """
         ...
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from monitor.core.model import Connection, Kind, Transition
     from monitor.core.tally import Key
+    from monitor.core.target_health import TargetHealth
     from monitor.ports.alerts import AlertFilter, AlertView, IncidentView
 
 
@@ -84,6 +85,10 @@ class Views(Protocol):
 
     async def freshness(self, target: str, *, interval: timedelta, now: datetime) -> Freshness:
         """Return how current the watch over ``target`` is."""
+        ...
+
+    async def health(self) -> Mapping[str, TargetHealth]:
+        """Return what is known of each target as a whole; a target that never had a user is left out."""
         ...
 
     async def evaluation_backlog(self) -> EvaluationBacklog:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from monitor.errors import REACH, MonitorError, StoreError, StoreUnavailable
 from monitor.server.access import Access
+from monitor.server.listener import Listener
 from monitor.server.protocol import CONNECTIONS, ClientConnection
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Server:
         self._unready = unready
         self._task: asyncio.Task[None] | None = None
         self._listening: socket.socket | None = None
-        self._server = _Quiet(
+        self._server = Listener(
             uvicorn.Config(
                 self._app,
                 interface="asgi3",
@@ -76,8 +77,8 @@ class Server:
                 h11_max_incomplete_event_size=HEADER_BYTES,
                 timeout_graceful_shutdown=STOP_WITHIN,
                 ws="none",
-                ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
-            )
+            ),
+            None if certificate is None else certificate.context,
         )
         self.port = port
 
@@ -90,7 +91,9 @@ class Server:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(self._host, self.port, type=socket.SOCK_STREAM)
             family, *_, address = found[0]
-            listening = socket.create_server(address[:2], family=family)
+            # "::" means every address of this machine; without this option it means those of IPv6 alone.
+            every_address = address[0] == "::" and socket.has_dualstack_ipv6()
+            listening = socket.create_server(address[:2], family=family, dualstack_ipv6=every_address)
         except OSError as error:
             where = f"{self._host}:{self.port}"
             raise MonitorError(f"cannot listen on {where} (http.host, http.port): {error.strerror}") from error
@@ -147,25 +150,6 @@ class Server:
         except StoreError as error:
             return {"database": str(error)}
         return {}
-
-
-class _Quiet(uvicorn.Server):
-    """A server whose signals are the application's."""
-
-    def install_signal_handlers(self) -> None:
-        """Install none."""
-
-    def capture_signals(self) -> _NoSignals:  # type: ignore[override]
-        """Capture none."""
-        return _NoSignals()
-
-
-class _NoSignals:
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
 
 def _said(scope: Scope, header: bytes) -> list[bytes]:

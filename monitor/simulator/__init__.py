@@ -19,22 +19,34 @@
 
 **Changes** (``do``). Who is left open is chosen by chance: ``user`` (a number) or ``user_id``, ``provider``.
 ``break`` and ``change_error`` (``error_type``, any word; ``details: false`` for ``error_details`` null), ``heal``,
-``relink``, ``pause``, ``unpause``, ``vanish``, ``come_back`` (in error with ``error_type``), ``lose_resource`` and
-``regain_resource`` (``resource``), ``delete_user``, ``restore_user``, ``new_user``, and ``wave``: ``provider``,
-``share`` of its healthy connections, ``error_type``. A scope that several resources need takes all of them along.
+``relink``, ``pause``, ``vanish``, ``come_back`` (in error with ``error_type``), ``lose_resource`` and
+``regain_resource`` (``resource``), ``set_status`` (``status``, any word that the vendor does not document, by default
+``reauthorizing``), ``unpause`` (connected again, from paused or such a word), ``delete_user``, ``restore_user``,
+``new_user``, ``delete_users`` (``share`` of all users, default a half) and ``wave``: ``provider``, ``share`` of its
+healthy connections, ``error_type``. A scope that several resources need takes all of them along.
 
-**Faults** (``fault``), each with ``share`` (of requests, default 1), ``for`` (else until cleared) and ``users`` (ids or
-numbers, else everybody). Faults of one request do not mix, the oldest wins; only ``latency`` adds to the others.
+**Faults** (``fault``) change answers and never the world, so the ledger does not mention them. Each takes ``for``
+(else until cleared) and says whom it meets: ``users`` (ids or numbers) or ``user_share`` (a share of the users, the
+same ones until it ends), else everybody; ``share`` (of requests, default 1); ``endpoint`` (``poll``, ``list``,
+``metrics``, else all three). Faults of one request do not mix, the oldest wins; only ``latency`` adds to the others.
 
 ====================  ===============================================================================================
+``status``            always the same ``status`` (200 to 599), with ``retry_after`` seconds if given: a user that is
+                      refused (401, 403), a burst of 422 or 404, one user that is throttled, a list that fails
 ``throttle``          429, ``Retry-After`` in seconds (``retry_after``); ``throttle_date``: as an HTTP-date;
                       ``throttle_bare``: without
 ``unavailable``       503 JSON; ``server_error``: 500 text; ``bad_gateway``: 502 HTML; ``html``: 200 HTML
-``timeout``           never answers; ``reset``: TCP reset instead of an answer
+``timeout``           never answers, as a target that hangs; ``reset``: TCP reset instead of an answer
 ``drip``              one byte every ``delay``
 ``truncate``          half the declared body, then closed; ``truncate_chunked``: chunked, without the last chunk
-``empty_object``      ``{}``; ``no_list``: ``providers`` is no list; ``malformed_row``: one beside the good ones;
-                      ``oversize``: ``size`` bytes more (these four only on snapshots)
+``empty_object``      ``{}``; ``empty_list``: ``{"providers": []}``; ``no_list``: ``providers`` is no list;
+                      ``malformed_row``: one beside the good ones; ``missing_provider``: no row of ``provider``;
+                      ``restamp``: a new ``errored_at`` in each answer; ``oversize``: ``size`` bytes more (these seven
+                      only on snapshots)
+``odd_dates``         year 1, year 9999 or no offset in place of each date; ``odd_texts``: half a surrogate pair, NUL,
+                      control characters or 10,000 characters in place of messages, names and ids of others; always
+                      ``text`` if given (both on snapshots and on the user list)
+``short_pages``       at most ``limit`` users (default 10) on a page of the user list, whatever was asked for
 ``redirect``          302 to ``location``
 ``revoked``           401 to every key; ``missing``: 404 for every user
 ``latency``           ``delay`` before the answer

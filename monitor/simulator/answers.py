@@ -47,8 +47,9 @@ def _row(row: Connection) -> str:
     head, tail = _frame(row.provider)
     identity = "null" if row.external_user_id is None else f'"{row.external_user_id}"'
     return (
-        f'{head}"created_on":"{_time(row.created_on, row)}","status":"{row.status}","external_user_id":{identity},'
-        f'"error_details":{_details(row)},{tail}{_availability(row.provider, row.denied)}}}'
+        f'{head}"created_on":"{_time(row.created_on, row)}","status":{json.dumps(row.status)},'
+        f'"external_user_id":{identity},"error_details":{_details(row)},'
+        f"{tail}{_availability(row.provider, row.denied)}}}"
     )
 
 

@@ -10,7 +10,9 @@ from uuid import UUID
 
 from monitor.simulator import answers
 from monitor.simulator.mishaps import UNAUTHORIZED, detail, spoil
+from monitor.simulator.spoiled_bodies import Case
 from monitor.simulator.wire import Reply, encode
+from monitor.simulator.words import Endpoint
 
 if TYPE_CHECKING:
     from monitor.simulator.faults import Faults
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from monitor.simulator.world import World
 
 _PROVIDERS: Final = "/v2/user/providers/"
+_PATHS: Final = {"/v2/user": Endpoint.LIST, "/v2/user/metrics": Endpoint.METRICS}
 _LARGEST_PAGE: Final = 500
 _CACHE_BYTES: Final = 256 << 20
 NOT_FOUND: Final = Reply(code="404", payload=detail(404, "Not Found"))
@@ -42,25 +45,26 @@ class Api:
         """Return what ``request`` gets, faults included."""
         if not self._faults:
             return self._answer(request)
-        user_id = _named_user(request.path)
-        delay, order = self._faults.strike(user_id)
+        endpoint = _endpoint(request.path)
+        delay, order = self._faults.strike(_named_user(request.path), endpoint)
         reply = self._answer(request)
         if reply is not NOT_FOUND and order is not None:
-            reply = spoil(order, reply, self._faults.chance)
+            case = Case(order=order, endpoint=endpoint, chance=self._faults.chance, now=self._faults.now())
+            reply = spoil(reply, case)
         return replace(reply, delay=delay) if delay else reply
 
     def _answer(self, request: Request) -> Reply:
         path = request.path
-        is_poll = path.startswith(_PROVIDERS) and "/" not in path[len(_PROVIDERS) :]
-        if not is_poll and path not in {"/v2/user", "/v2/user/metrics"}:
+        endpoint = _endpoint(path)
+        if endpoint is None:
             return NOT_FOUND
         if request.method != "GET":
             return NOT_ALLOWED
         if request.key != self._api_key:
             return replace(_REFUSED, user_id=_named_user(path))
-        if is_poll:
+        if endpoint is Endpoint.POLL:
             return self._poll(path[len(_PROVIDERS) :])
-        return self._users(request.query) if path == "/v2/user" else self._metrics()
+        return self._users(request.query) if endpoint is Endpoint.LIST else self._metrics()
 
     def _poll(self, raw: str) -> Reply:
         ready = self._ready.get(raw)
@@ -110,6 +114,13 @@ class Api:
 
     def _metrics(self) -> Reply:
         return Reply(code="200", payload=encode(200, json.dumps(answers.metrics(self._world)).encode()))
+
+
+def _endpoint(path: str) -> Endpoint | None:
+    """Return which endpoint of the vendor ``path`` is, None for any other."""
+    if path.startswith(_PROVIDERS) and "/" not in path[len(_PROVIDERS) :]:
+        return Endpoint.POLL
+    return _PATHS.get(path)
 
 
 def _named_user(path: str) -> str | None:

@@ -70,6 +70,8 @@ class Course:
             return (self._world.new_user(),)
         if order.do is Do.WAVE:
             return self._wave(order, chance)
+        if order.do is Do.DELETE_USERS:
+            return self._delete_users(order.share, chance)
         user, slug = self._target(order, chance)
         self._touched[user.index] = self._now
         if order.do is Do.DELETE_USER:
@@ -82,6 +84,7 @@ class Course:
             slug,
             error_type=order.error_type,
             resource=order.resource,
+            status=order.status,
             details=order.details,
             chance=chance,
         )
@@ -123,6 +126,15 @@ class Course:
         for user in struck:
             self._touched[user.index] = self._now
             made += self._world.change(Do.WAVE, user.user_id, slug, error_type=error_type)
+        return tuple(made)
+
+    def _delete_users(self, share: float, chance: random.Random) -> tuple[Change, ...]:
+        """Delete this share of those who are left, rounded: half of nine is four."""
+        present = [index for index in range(self._world.users.size) if not self._world.users.at(index).deleted]
+        made: list[Change] = []
+        for index in sorted(chance.sample(present, round(share * len(present)))):
+            self._touched[index] = self._now
+            made.append(self._world.delete_user(self._world.users.id_at(index), Do.DELETE_USERS))
         return tuple(made)
 
     def _target(self, order: Order, chance: random.Random) -> tuple[User, str]:

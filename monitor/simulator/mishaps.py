@@ -9,27 +9,23 @@ from time import time
 from typing import TYPE_CHECKING, Final
 
 from monitor.simulator import answers
-from monitor.simulator.wire import JSON, Manner, Reply, body_of, chunk, encode
+from monitor.simulator.spoiled_bodies import BODIES
+from monitor.simulator.wire import JSON, Manner, Reply, body_of, chunk, encode, reason
 from monitor.simulator.words import Fault
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Callable
 
     from monitor.simulator.orders import FaultOrder
+    from monitor.simulator.spoiled_bodies import Case
 
 _PAGE: Final = (
     b"<!DOCTYPE html>\n<html><head><title>Bad gateway</title></head>"
     b"<body><h1>Error 502</h1><p>The web server reported a bad gateway error.</p></body></html>\n"
 )
-_NOT_LISTS: Final = (b'{"providers":{}}', b'{"providers":null}', b'{"providers":"none"}')
-_BAD_ROWS: Final = (
-    b'{"name":"Nameless","logo":"https://logo_url.com","created_on":"2010-01-23T12:34:56+00:00","status":"connected"}',
-    b'{"name":"Fitbit","slug":"fitbit","status":7,"created_on":"yesterday","resource_availability":[]}',
-    b'"garmin"',
-    b"null",
-)
 UNAUTHORIZED: Final = encode(401, json.dumps({"detail": "Invalid API key"}).encode())
+_SECONDS_TO_WAIT: Final = 2
+"""What a throttled answer says where the order says nothing."""
 
 
 def detail(code: int, said: object, headers: tuple[tuple[str, str], ...] = ()) -> bytes:
@@ -37,23 +33,28 @@ def detail(code: int, said: object, headers: tuple[tuple[str, str], ...] = ()) -
     return encode(code, json.dumps({"detail": said}).encode(), headers=headers)
 
 
-def spoil(order: FaultOrder, good: Reply, chance: random.Random) -> Reply:
+def spoil(good: Reply, case: Case) -> Reply:
     """Return what goes out instead of ``good``; the same reply where the fault has no hold on it."""
-    if order.fault in _MANNERS:
-        return replace(good, code="aborted", manner=_MANNERS[order.fault])
-    if order.fault is Fault.DRIP:
-        return replace(good, manner=Manner.DRIP, gap=order.delay)
-    if order.fault in _WRECKS:
-        return replace(good, payload=_WRECKS[order.fault](good.payload), manner=Manner.CLOSE)
-    if order.fault in _BODIES:
-        is_snapshot = good.code == "200" and good.user_id is not None
-        return (
-            replace(good, payload=_BODIES[order.fault](body_of(good.payload), order, chance)) if is_snapshot else good
-        )
-    if order.fault is Fault.MISSING and good.user_id is None:
+    fault = case.order.fault
+    if fault in _MANNERS:
+        return replace(good, code="aborted", manner=_MANNERS[fault])
+    if fault is Fault.DRIP:
+        return replace(good, manner=Manner.DRIP, gap=case.order.delay)
+    if fault in _WRECKS:
+        return replace(good, payload=_WRECKS[fault](good.payload), manner=Manner.CLOSE)
+    if fault in BODIES:
+        return _with_another_body(good, case)
+    if fault is Fault.MISSING and good.user_id is None:
         return good
-    code, payload = _REFUSALS[order.fault](order)
+    code, payload = _REFUSALS[fault](case.order)
     return replace(good, code=str(code), payload=payload)
+
+
+def _with_another_body(good: Reply, case: Case) -> Reply:
+    endpoints, change = BODIES[case.order.fault]
+    if good.code != "200" or case.endpoint not in endpoints:
+        return good
+    return replace(good, payload=encode(200, change(body_of(good.payload), case)))
 
 
 _MANNERS: Final = {Fault.TIMEOUT: Manner.SILENCE, Fault.RESET: Manner.RESET}
@@ -76,40 +77,24 @@ _WRECKS: Final[dict[Fault, Callable[[bytes], bytes]]] = {
 }
 
 
-def _no_list(_: bytes, __: FaultOrder, chance: random.Random) -> bytes:
-    return encode(200, chance.choice(_NOT_LISTS))
-
-
-def _malformed_row(body: bytes, _: FaultOrder, chance: random.Random) -> bytes:
-    rows = body.removeprefix(b'{"providers":[')
-    comma = b"" if rows.startswith(b"]") else b","
-    return encode(200, b'{"providers":[' + chance.choice(_BAD_ROWS) + comma + rows)
-
-
-def _oversize(body: bytes, order: FaultOrder, _: random.Random) -> bytes:
-    return encode(200, body[:-1] + b',"padding":"' + b"x" * order.size + b'"}')
-
-
-def _empty_object(_: bytes, __: FaultOrder, ___: random.Random) -> bytes:
-    return encode(200, b"{}")
-
-
-_BODIES: Final[dict[Fault, Callable[[bytes, FaultOrder, random.Random], bytes]]] = {
-    Fault.EMPTY_OBJECT: _empty_object,
-    Fault.NO_LIST: _no_list,
-    Fault.MALFORMED_ROW: _malformed_row,
-    Fault.OVERSIZE: _oversize,
-}
+def _wait(order: FaultOrder) -> int:
+    return _SECONDS_TO_WAIT if order.retry_after is None else order.retry_after
 
 
 def _throttle(order: FaultOrder) -> tuple[int, bytes]:
-    return 429, detail(429, "Too many requests", (("retry-after", str(order.retry_after)),))
+    return 429, detail(429, "Too many requests", (("retry-after", str(_wait(order))),))
 
 
 def _throttle_date(order: FaultOrder) -> tuple[int, bytes]:
     # A date has whole seconds: rounding down would let the client come back too early.
-    until = formatdate(int(time()) + 1 + order.retry_after, usegmt=True)
+    until = formatdate(int(time()) + 1 + _wait(order), usegmt=True)
     return 429, detail(429, "Too many requests", (("retry-after", until),))
+
+
+def _status(order: FaultOrder) -> tuple[int, bytes]:
+    code = order.status or 200
+    headers = () if order.retry_after is None else (("retry-after", str(order.retry_after)),)
+    return code, detail(code, reason(code), headers)
 
 
 _REFUSALS: Final[dict[Fault, Callable[[FaultOrder], tuple[int, bytes]]]] = {
@@ -123,4 +108,5 @@ _REFUSALS: Final[dict[Fault, Callable[[FaultOrder], tuple[int, bytes]]]] = {
     Fault.REDIRECT: lambda order: (302, encode(302, b"", media=JSON, headers=(("location", order.location),))),
     Fault.REVOKED: lambda _: (401, UNAUTHORIZED),
     Fault.MISSING: lambda _: (404, detail(404, answers.UNKNOWN_USER)),
+    Fault.STATUS: _status,
 }

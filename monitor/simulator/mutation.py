@@ -28,6 +28,7 @@ class Circumstances:
     now: datetime
     error_type: str | None = None
     resource: str = ""
+    status: str = ""
 
 
 def _healthy(row: Connection) -> bool:
@@ -70,8 +71,19 @@ def _pause(row: Connection, _: Circumstances) -> Connection:
     return replace(row, status=PAUSED, failure=None)
 
 
+def _is_suspended(row: Connection) -> bool:
+    """Tell whether the row is neither connected nor in error: paused, or of an unknown status."""
+    return row.status not in {CONNECTED, ERROR}
+
+
 def _unpause(row: Connection, _: Circumstances) -> Connection:
     return replace(row, status=CONNECTED)
+
+
+def _set_status(row: Connection, case: Circumstances) -> Connection:
+    if row.status == case.status:
+        raise ImpossibleChangeError(f"{row.provider.slug} is {case.status} already")
+    return replace(row, status=case.status, failure=None)
 
 
 def _scopes(row: Connection, name: str) -> frozenset[str]:
@@ -106,7 +118,8 @@ MUTATIONS: Final = MappingProxyType(
         Do.HEAL: Mutation(possible=lambda row: row.in_error, apply=_link, kind=Kind.RECOVERED),
         Do.RELINK: Mutation(possible=_healthy, apply=_link, kind=Kind.RECONNECTED),
         Do.PAUSE: Mutation(possible=lambda row: row.status != PAUSED, apply=_pause, kind=Kind.STATUS_CHANGED),
-        Do.UNPAUSE: Mutation(possible=lambda row: row.status == PAUSED, apply=_unpause, kind=Kind.STATUS_CHANGED),
+        Do.UNPAUSE: Mutation(possible=_is_suspended, apply=_unpause, kind=Kind.STATUS_CHANGED),
+        Do.SET_STATUS: Mutation(possible=lambda _: True, apply=_set_status, kind=Kind.STATUS_CHANGED),
         Do.LOSE_RESOURCE: Mutation(possible=_losable, apply=_lose_resource, kind=None),
         Do.REGAIN_RESOURCE: Mutation(possible=_regainable, apply=_regain_resource, kind=None),
     }

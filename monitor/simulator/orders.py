@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from monitor.simulator.words import Do, Fault
+from monitor.simulator.words import KNOWN_STATUSES, Do, Endpoint, Fault
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -42,7 +42,9 @@ _TAKES: Final = {
     Do.COME_BACK: _TARGETED | {"error_type"},
     Do.LOSE_RESOURCE: _TARGETED | {"resource"},
     Do.REGAIN_RESOURCE: _TARGETED | {"resource"},
+    Do.SET_STATUS: _TARGETED | {"status"},
     Do.DELETE_USER: frozenset({"user_id", "user"}),
+    Do.DELETE_USERS: frozenset({"share"}),
     Do.RESTORE_USER: frozenset({"user_id", "user"}),
     Do.NEW_USER: frozenset[str](),
     Do.WAVE: frozenset({"provider", "error_type", "share"}),
@@ -58,6 +60,7 @@ class Order(Part):
     provider: str | None = None
     error_type: str | None = None
     resource: str | None = None
+    status: Annotated[str, Field(min_length=1)] = "reauthorizing"
     details: bool = True
     share: Share = 0.5
 
@@ -68,9 +71,14 @@ class Order(Part):
             raise ValueError(f"{self.do} takes no {', '.join(sorted(strangers))}")
         if self.do is Do.WAVE and self.provider is None:
             raise ValueError("wave needs a provider")
+        if self.status.lower() in KNOWN_STATUSES:
+            raise ValueError("set_status needs a status that the vendor does not document")
         if self.user is not None and self.user_id is not None:
             raise ValueError("user and user_id exclude each other")
         return self
+
+
+_NEEDS: Final = {Fault.STATUS: "status", Fault.MISSING_PROVIDER: "provider"}
 
 
 class FaultOrder(Part):
@@ -81,10 +89,23 @@ class FaultOrder(Part):
     share: Share = 1.0
     lasts: Duration | None = Field(default=None, alias="for")
     users: tuple[UserKey, ...] | None = None
+    user_share: Share | None = None
+    endpoint: Endpoint | None = None
     delay: Duration = 1.0
-    retry_after: Annotated[int, Field(ge=0)] = 2
+    status: Annotated[int, Field(ge=200, le=599)] | None = None
+    retry_after: Annotated[int, Field(ge=0)] | None = None
+    provider: str | None = None
+    limit: Annotated[int, Field(ge=0)] = 10
+    text: str | None = None
     size: Annotated[int, Field(ge=0, le=1 << 30)] = 2 << 20
     location: str = "https://elsewhere.invalid/v2/user"
+
+    @model_validator(mode="after")
+    def _needed_keys_are_there(self) -> Self:
+        needed = _NEEDS.get(self.fault)
+        if needed is not None and getattr(self, needed) is None:
+            raise ValueError(f"fault {self.fault} needs a {needed}")
+        return self
 
 
 class ClearOrder(Part):

@@ -49,7 +49,7 @@ class Simulator:
             error_types=scenario.changes.error_types,
             clock=clock,
         )
-        self.faults = Faults(seed=scenario.seed, timer=timer, user_id=self.world.users.id_at)
+        self.faults = Faults(seed=scenario.seed, timer=timer, clock=clock, user_id=self.world.users.id_at)
         self.course = Course(scenario, self.world, self.faults)
         self.traffic = Traffic()
         self._timer = timer

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
 HEADERS_END: Final = b"\r\n\r\n"
-_REASONS: Final = {
-    200: "OK",
-    302: "Found",
-    400: "Bad Request",
-    401: "Unauthorized",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    409: "Conflict",
-    422: "Unprocessable Entity",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-}
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
+_BODILESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+"""Statuses after which a client reads no body: bytes that follow would be taken for the next answer."""
 JSON: Final = "application/json"
 
 
@@ -71,10 +61,16 @@ def encode(
     chunked: bool = False,
 ) -> bytes:
     """Return a response; ``length`` overrides the declared one."""
+    body = b"" if code in _BODILESS else body
     size = "transfer-encoding: chunked" if chunked else f"content-length: {len(body) if length is None else length}"
     extra = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    head = f"HTTP/1.1 {code} {_REASONS[code]}\r\nserver: simulated-junction\r\ncontent-type: {media}\r\n"
+    head = f"HTTP/1.1 {code} {reason(code)}\r\nserver: simulated-junction\r\ncontent-type: {media}\r\n"
     return f"{head}{size}\r\n{extra}\r\n".encode() + body
+
+
+def reason(code: int) -> str:
+    """Return the standard phrase of a status code, also where it has none of its own."""
+    return _REASONS.get(code, "Unassigned")
 
 
 def chunk(part: bytes) -> bytes:

@@ -6,6 +6,7 @@ from typing import Final
 CONNECTED: Final = "connected"
 ERROR: Final = "error"
 PAUSED: Final = "paused"
+KNOWN_STATUSES: Final = frozenset({CONNECTED, ERROR, PAUSED})
 
 ERROR_TYPES: Final = (
     "token_refresh_failed",
@@ -50,10 +51,20 @@ class Do(StrEnum):
     LOSE_RESOURCE = "lose_resource"
     REGAIN_RESOURCE = "regain_resource"
     CHANGE_ERROR = "change_error"
+    SET_STATUS = "set_status"
     DELETE_USER = "delete_user"
+    DELETE_USERS = "delete_users"
     RESTORE_USER = "restore_user"
     NEW_USER = "new_user"
     WAVE = "wave"
+
+
+class Endpoint(StrEnum):
+    """The vendor's endpoints, so that a fault can meet one and leave the others alone."""
+
+    POLL = "poll"
+    LIST = "list"
+    METRICS = "metrics"
 
 
 class Fault(StrEnum):
@@ -78,4 +89,11 @@ class Fault(StrEnum):
     RESET = "reset"
     REVOKED = "revoked"
     MISSING = "missing"
+    STATUS = "status"
+    EMPTY_LIST = "empty_list"
+    MISSING_PROVIDER = "missing_provider"
+    RESTAMP = "restamp"
+    ODD_DATES = "odd_dates"
+    ODD_TEXTS = "odd_texts"
+    SHORT_PAGES = "short_pages"
     LATENCY = "latency"

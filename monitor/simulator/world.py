@@ -63,6 +63,7 @@ class World:
         *,
         error_type: str | None = None,
         resource: str | None = None,
+        status: str = "",
         details: bool = True,
         chance: random.Random | None = None,
     ) -> tuple[Change, ...]:
@@ -88,15 +89,16 @@ class World:
             now=self._clock(),
             error_type=error_type if details else None,
             resource=resource or _some_resource(do, row, chance),
+            status=status,
         )
         return self._replace_row(do, user, row, MUTATIONS[do].apply(row, case))
 
-    def delete_user(self, user_id: str | UUID) -> Change:
-        """Schedule a user for deletion: from now on 404; the rows are lost."""
+    def delete_user(self, user_id: str | UUID, do: Do = Do.DELETE_USER) -> Change:
+        """Schedule a user for deletion: from now on 404; the rows are lost. ``do`` is what the ledger says was done."""
         user = self._living(user_id)
         absent = {**user.absent, **user.connections}
         self.users.put(user, replace(user, deleted=True, connections={}, absent=absent))
-        return self._write(Do.DELETE_USER, Kind.USER_GONE, user)
+        return self._write(do, Kind.USER_GONE, user)
 
     def restore_user(self, user_id: str | UUID) -> Change:
         """Undo a deletion: the user answers again, without connections."""

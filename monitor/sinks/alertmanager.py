@@ -76,7 +76,7 @@ class AlertmanagerSink:
         self._telling = telling
         self._outbox = outbox
         self._clock = clock
-        self._poster = Poster(timeout=timeout, connections=AT_ONCE * len(urls), transport=transport)
+        self._poster = Poster(timeout=timeout, connections=AT_ONCE * len(urls), clock=clock, transport=transport)
 
     def __repr__(self) -> str:
         return f"AlertmanagerSink(name={self._name!r}, bearer_token='***')"
@@ -126,7 +126,8 @@ class AlertmanagerSink:
         token = self._bearer_token()
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         body = json.dumps(alerts, ensure_ascii=False)
-        posts = (self._poster.post(each, body, headers, secret=token) for each in self._urls)
+        secrets = [] if token is None else [token]
+        posts = (self._poster.post(each, body, headers, secrets=secrets) for each in self._urls)
         return min(await asyncio.gather(*posts), key=_badness)
 
     def _alert(self, event: str, payload: Mapping[str, Any], fired: Mapping[str, Any] | None) -> Told:

@@ -36,7 +36,7 @@ class WebhookSink:
         self,
         *,
         url: str,
-        secret: Callable[[], str],
+        secrets: Callable[[], Sequence[str]],
         timeout: timedelta,
         telling: Telling,
         clock: Callable[[], datetime],
@@ -46,20 +46,21 @@ class WebhookSink:
 
         Args:
             url: where to.
-            secret: what to sign with, ``whsec_`` and base64; called for every request, so that it may be rotated.
+            secrets: what to sign with, ``whsec_`` and base64; called for every request, so that they may be rotated.
+                With several of them a request carries a signature for each, and a receiver accepts any.
             timeout: for one request, from start to last byte.
             telling: what stands in a notice for a user.
             clock: the time of day, which is signed too.
             transport: what requests go through instead of the network.
         """
         self._url = url
-        self._secret = secret
+        self._secrets = secrets
         self._telling = telling
         self._clock = clock
-        self._poster = Poster(timeout=timeout, connections=AT_ONCE, transport=transport)
+        self._poster = Poster(timeout=timeout, connections=AT_ONCE, clock=clock, transport=transport)
 
     def __repr__(self) -> str:
-        return "WebhookSink(secret='***')"
+        return "WebhookSink(secrets='***')"
 
     async def tell(self, notices: Sequence[Notice]) -> Sequence[Receipt]:
         """Send a message for each notice, all at once."""
@@ -82,13 +83,13 @@ class WebhookSink:
 
     async def _send(self, name: str, event: str, at: datetime, data: dict[str, Any]) -> Receipt:
         body = json.dumps({"type": event, "timestamp": timestamp(at), "data": data}, ensure_ascii=False)
-        secret, now = self._secret(), self._clock()
+        secrets, now = self._secrets(), self._clock()
         headers = {
             "webhook-id": name,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": Webhook(secret).sign(name, now, body),
+            "webhook-signature": " ".join(Webhook(secret).sign(name, now, body) for secret in secrets),
         }
-        return await self._poster.post(self._url, body, headers, secret=secret)
+        return await self._poster.post(self._url, body, headers, secrets=secrets)
 
 
 def message_id(notice: Notice) -> str:

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from sqlalchemy import and_, bindparam, case, delete, insert, select, text, update
 
 from monitor.core.model import Kind, Presence
 from monitor.store import rows, times
 from monitor.store.counting import move, upsert
-from monitor.store.tables import connections, snapshots, transitions, undecided, users
+from monitor.store.tables import connections, snapshots, to_json, transitions, undecided, users
 from monitor.store.words import storable
 
 if TYPE_CHECKING:
@@ -40,17 +41,24 @@ POLLED: Final = (
     "presence",
     "missing_since",
     "reason",
+    "outcome",
+    "failed_at",
+    "doubts",
 )
 UNNESTED: Final = text(
     """
     UPDATE users SET next_poll_at = v.next_poll_at, observed_at = coalesce(v.observed_at, users.observed_at),
         digest = v.digest, failures = v.failures, presence = v.presence, missing_since = v.missing_since,
-        reason = v.reason, lease = NULL, leased_until = NULL
+        reason = v.reason, outcome = v.outcome, failed_at = v.failed_at, doubts = v.doubts,
+        lease = NULL, leased_until = NULL
     FROM unnest(
         CAST(:id AS bigint[]), CAST(:next_poll_at AS timestamptz[]), CAST(:observed_at AS timestamptz[]),
         CAST(:digest AS bytea[]), CAST(:failures AS integer[]), CAST(:presence AS text[]),
-        CAST(:missing_since AS timestamptz[]), CAST(:reason AS text[])
-    ) AS v (id, next_poll_at, observed_at, digest, failures, presence, missing_since, reason)
+        CAST(:missing_since AS timestamptz[]), CAST(:reason AS text[]), CAST(:outcome AS text[]),
+        CAST(:failed_at AS timestamptz[]), CAST(:doubts AS jsonb[])
+    ) AS v (
+        id, next_poll_at, observed_at, digest, failures, presence, missing_since, reason, outcome, failed_at, doubts
+    )
     WHERE users.id = v.id
     """
 )
@@ -58,7 +66,7 @@ ROW_BY_ROW: Final = (
     update(users)
     .where(users.c.id == bindparam("key"))
     .values(
-        {name: bindparam(f"new_{name}") for name in POLLED}
+        {name: bindparam(f"new_{name}", type_=users.c[name].type) for name in POLLED}
         | {
             "observed_at": case(
                 (bindparam("new_observed_at", type_=users.c.observed_at.type).is_(None), users.c.observed_at),
@@ -94,14 +102,14 @@ class Batch:
         await self._write_users(held)
         changed = [(each, storable(each.change)) for each in held if each.change is not None]
         counts: Counter[Key] = Counter()
-        for _, change in changed:
-            counts.update(change.counts)
+        for each in held:
+            counts.update(storable(each.counts))
         if changed:
             await self._write_connections([each for each in changed if each[1].connections is not None], locked)
             await self._write_transitions(changed)
             await self._queue(changed)
-        for each in {key.target for key in counts}:
-            await self._target_ids.of(self._connection, each)
+        for name in {key.target for key in counts}:
+            await self._target_ids.of(self._connection, name)
         await move(self._connection, counts, await self._target_ids.refresh(self._connection) if counts else {})
         return frozenset(locked)
 
@@ -120,12 +128,14 @@ class Batch:
 
     async def _write_users(self, verdicts: Sequence[Verdict]) -> None:
         if self._is_sqlite:
-            await self._connection.execute(ROW_BY_ROW, [_polled(each) for each in verdicts])
+            new = [{f"new_{name}": value for name, value in _polled(each).items()} for each in verdicts]
+            keyed = [row | {"key": each.claim.key} for row, each in zip(new, verdicts, strict=True)]
+            await self._connection.execute(ROW_BY_ROW, keyed)
             return
         columns: dict[str, list[Any]] = {"id": [each.claim.key for each in verdicts]}
-        columns |= {name: [getattr(each, name) for each in verdicts] for name in POLLED}
-        columns["presence"] = [each.presence.value for each in verdicts]
-        columns["reason"] = [storable(each.reason) for each in verdicts]
+        polled = [_polled(each) for each in verdicts]
+        columns |= {name: [row[name] for row in polled] for name in POLLED}
+        columns["doubts"] = [None if row["doubts"] is None else to_json(row["doubts"]) for row in polled]
         await self._connection.execute(UNNESTED, columns)
 
     async def _write_connections(
@@ -194,11 +204,12 @@ def _holds(row: Record | None, verdict: Verdict) -> bool:
 
 
 def _polled(verdict: Verdict) -> dict[str, Any]:
-    written = {f"new_{name}": getattr(verdict, name) for name in POLLED}
-    return written | {
-        "key": verdict.claim.key,
-        "new_presence": verdict.presence.value,
-        "new_reason": storable(verdict.reason),
+    """Return what a poll makes of the user's own row."""
+    return {name: getattr(verdict, name) for name in POLLED} | {
+        "presence": verdict.presence.value,
+        "reason": storable(verdict.reason),
+        "outcome": None if verdict.failed_at is None else verdict.outcome.value,
+        "doubts": msgspec.to_builtins(verdict.doubts) if verdict.doubts else None,
     }
 
 

@@ -11,7 +11,8 @@ from monitor.core import tally
 from monitor.core.alerting import AlertState
 from monitor.core.model import Intent, Presence
 from monitor.ports import Member, Registered
-from monitor.store import registration, rows
+from monitor.store import erasure, registration, rows
+from monitor.store.conflicts import retry_conflicts
 from monitor.store.counting import TargetIds, move, of_members
 from monitor.store.paging import Pages
 from monitor.store.tables import alerts, connections, snapshots, targets, transitions, undecided, users
@@ -40,6 +41,9 @@ MEMBER: Final = (
     users.c.observed_at,
     users.c.next_poll_at,
     users.c.failures,
+    users.c.outcome,
+    users.c.failed_at,
+    users.c.doubts,
     targets.c.name.label("target"),
 )
 
@@ -54,18 +58,27 @@ class SqlCohort:
 
     async def register(self, target: str, users: Iterable[ListedUser], *, now: datetime, revive: bool) -> Registered:
         """Register users; new ones and those that are back are due at once."""
-        listed = list(users)
+        return await self._register(target, list(users), now=now, revive=revive)
+
+    @retry_conflicts
+    async def _register(self, target: str, listed: Sequence[ListedUser], *, now: datetime, revive: bool) -> Registered:
         wanted = {each: storable(name) for each, name in registration.named(listed).items()}
         async with self._database.writing() as connection:
             target_id = await self._target_ids.of(connection, target)
             known = await registration.known(connection, target_id, wanted)
             new = {each: name for each, name in wanted.items() if each not in known}
+            if revive:
+                await erasure.forget(connection, target_id, new)
+            # Asked after the known ones: whoever is erased in between is in neither.
+            erased = frozenset() if revive else await erasure.erased_among(connection, target_id, new)
+            new = {each: name for each, name in new.items() if each not in erased}
             added = await registration.enrol(connection, target_id, new, now)
             back = await registration.renew(connection, known.values(), wanted, now, revive=revive)
             counts = await of_members(connection, target, back, watched=True)
             counts.update(_users(target, Intent.ACTIVE, Presence.PRESENT, added))
             await self._move(connection, counts)
-        return Registered(added=added, returned=len(back), known=len(listed) - added - len(back))
+        left_out = sum(each.user_id in erased for each in listed)
+        return Registered(added=added, returned=len(back), known=len(listed) - added - len(back) - left_out)
 
     async def set_intent(
         self, target: str, user_ids: Sequence[UUID] | None, intent: Intent, *, now: datetime
@@ -83,24 +96,40 @@ class SqlCohort:
             after = max(row.id for row in page)
         return frozenset(concerned)
 
+    @retry_conflicts
     async def erase(self, target: str, user_id: UUID) -> bool:
-        """Delete every trace of a user, and adjust the counts; running totals stay."""
+        """Delete every trace of a user but a salted hash, and adjust the counts; running totals stay."""
         async with self._database.writing() as connection:
             target_id = await self._target_ids.found(connection, target)
             ours = and_(users.c.target_id == target_id, users.c.user_id == user_id)
             asked = select(*registration.OWN).where(ours).with_for_update()
             row = (await connection.execute(asked)).one_or_none()
-            if row is None:
+            if target_id is None or row is None:
                 return False
             counts = await of_members(connection, target, [row], watched=row.intent != Intent.REMOVED)
             counts.update(await _end_alerts(connection, target, row.id))
             for table in (notices, undecided, transitions, snapshots, connections):
                 await connection.execute(delete(table).where(table.c.member == row.id))
             await connection.execute(delete(users).where(users.c.id == row.id))
+            await erasure.remember(connection, target_id, user_id)
             counts = type(counts)({key: -amount for key, amount in counts.items()})
             await self._move(connection, counts)
-        await self._database.checkpoint()
         return True
+
+    async def note_discovery(self, target: str, now: datetime) -> None:
+        """Note when the target's user list was first read whole."""
+        async with self._database.writing() as connection:
+            target_id = await self._target_ids.of(connection, target)
+            first = update(targets).where(targets.c.id == target_id, targets.c.discovered_at.is_(None))
+            await connection.execute(first.values(discovered_at=now))
+
+    async def note_list(self, target: str, listed: frozenset[UUID], started_at: datetime) -> None:
+        """Note which users that answer 404 a complete list names, and which it does not; see the port."""
+        if not await self._names_members(target, listed):
+            return
+        after: int | None = 0
+        while after is not None:
+            after = await self._note_page(target, listed, started_at, after)
 
     async def members(self, target: str | None, *, include_removed: bool = False) -> AsyncIterator[Member]:
         """Yield the members ordered by target and user id, a page at a time."""
@@ -118,6 +147,31 @@ class SqlCohort:
             row = (await connection.execute(asked)).one_or_none()
         return None if row is None else _member(row)
 
+    async def _names_members(self, target: str, listed: frozenset[UUID]) -> bool:
+        ordered = list(listed)
+        async with self._database.reading() as connection:
+            target_id = await self._target_ids.found(connection, target)
+            for start in range(0, len(ordered), PAGE):
+                named = rows.among(users.c.user_id, ordered[start : start + PAGE], connection.dialect)
+                asked = select(users.c.id).where(users.c.target_id == target_id, named).limit(1)
+                if (await connection.execute(asked)).scalar() is not None:
+                    return True
+        return False
+
+    async def _note_page(self, target: str, listed: frozenset[UUID], started_at: datetime, after: int) -> int | None:
+        """Write what the list says of some users that answer 404, and return where the next page begins."""
+        async with self._database.writing() as connection:
+            target_id = await self._target_ids.found(connection, target)
+            missing = and_(users.c.target_id == target_id, users.c.missing_since.is_not(None), users.c.id > after)
+            page = select(users.c.id, users.c.user_id).where(missing).order_by(users.c.id).limit(PAGE)
+            found = (await connection.execute(page.with_for_update())).all()
+            for named, at in ((True, None), (False, started_at)):
+                keys = [each.id for each in found if (each.user_id in listed) is named]
+                theirs = rows.among(users.c.id, keys, connection.dialect)
+                await connection.execute(update(users).where(theirs).values(unlisted_at=at))
+        return found[-1].id if len(found) == PAGE else None
+
+    @retry_conflicts
     async def _decide(
         self, target: str, user_ids: Sequence[UUID] | None, after: int, intent: Intent, now: datetime
     ) -> Sequence[Record]:
@@ -145,14 +199,14 @@ class SqlCohort:
         if intent is Intent.ACTIVE:
             ended["next_poll_at"] = now  # type: ignore[assignment]
             cured = and_(theirs, users.c.presence == Presence.INVALID)
-            await connection.execute(update(users).where(cured).values(presence=Presence.PRESENT.value, reason=None))
+            await connection.execute(update(users).where(cured).values(registration.CURED))
         await connection.execute(update(users).where(theirs).values(ended))
         counts: Counter[tally.Key] = _users(target, intent, Presence.PRESENT, 0)
         for each in found:
             presence = Presence(each.presence)
             after = Presence.PRESENT if intent is Intent.ACTIVE and presence is Presence.INVALID else presence
-            counts.subtract(tally.of_user(target, Intent(each.intent), presence))
-            counts.update(tally.of_user(target, intent, after))
+            counts.subtract(tally.of_user(target, Intent(each.intent), presence, each.failures, each.outcome))
+            counts.update(tally.of_user(target, intent, after, each.failures, each.outcome))
         await self._move(connection, counts)
 
     async def _remove(self, connection: AsyncConnection, target: str, found: Sequence[Record], now: datetime) -> None:
@@ -196,4 +250,7 @@ def _member(row: Record) -> Member:
         observed_at=row.observed_at,
         next_poll_at=row.next_poll_at,
         failures=row.failures,
+        outcome=row.outcome,
+        failed_at=row.failed_at,
+        doubts=rows.doubts(row),
     )

@@ -9,6 +9,7 @@ from sqlalchemy import and_, exists, func, or_, select, text, update
 
 from monitor.ports import LONGEST_RETRY, Firing, Notice
 from monitor.store import rows, standing
+from monitor.store.conflicts import retry_conflicts
 from monitor.store.due import has_come, is_ahead, is_too_far_ahead, is_unleased
 from monitor.store.leases import FREE, lent
 from monitor.store.tables import SENT, WAITING_INCIDENT, outbox
@@ -42,6 +43,7 @@ class SqlOutbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @retry_conflicts
     async def claim(
         self, sink: str, *, limit: int, now: datetime, lease: timedelta, incidents_only: bool = False
     ) -> list[Notice]:
@@ -133,6 +135,7 @@ class SqlOutbox:
     def _in_hand_of(self, notices: Sequence[Notice]) -> ColumnElement[bool]:
         return rows.among(outbox.c.lease, list({each.lease for each in notices}), self._database.dialect)
 
+    @retry_conflicts
     async def _update(self, notices: Sequence[Notice], values: Any, *conditions: ColumnElement[bool]) -> None:
         if not notices:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, bindparam, select, text, update
@@ -11,11 +12,12 @@ from monitor.core.budget import NEW
 from monitor.core.cadence import next_due
 from monitor.core.judge import Claim, Known
 from monitor.core.model import Presence, User, UserState
-from monitor.ports import Claimed, Granted
-from monitor.store import budgets, rows
+from monitor.core.target_health import after_question
+from monitor.ports import Assessed, Claimed, Granted
+from monitor.store import budgets, recent_polls, rows
 from monitor.store.batch import Batch
 from monitor.store.leases import FREE, free, lent
-from monitor.store.tables import CLAIMABLE, PRESENT, connections, jobs, outbox, targets, users
+from monitor.store.tables import CLAIMABLE, connections, jobs, outbox, targets, users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from monitor.core.budget import Pace
-    from monitor.core.judge import Verdict
+    from monitor.core.judge import Cadence, Verdict
+    from monitor.core.target_health import PollAnswer
     from monitor.store.counting import TargetIds
     from monitor.store.engine import Database
     from monitor.store.rows import Record
@@ -42,6 +45,10 @@ CLAIMED: Final = (
     users.c.failures,
     users.c.presence,
     users.c.missing_since,
+    users.c.outcome,
+    users.c.doubts,
+    users.c.unlisted_at,
+    users.c.reason,
 )
 
 
@@ -58,17 +65,18 @@ class SqlPolls:
             target_id = await self._target_ids.found(connection, target)
             if target_id is None:
                 return Claimed(claims=[], budget=pace.applied(NEW))
-            budget = pace.applied(await budgets.locked(connection, target_id))
+            before = await budgets.locked(connection, target_id)
+            asks, budget = pace.applied(before).ask(now)
             wanted = and_(users.c.target_id == target_id, users.c.next_poll_at <= now)
             allowed = budget.allows(limit, now)
             claims = await self._lend(connection, target, wanted, limit=allowed, now=now, lease=lease)
-            if claims or pace.lessons:
-                budget = budget.spend(len(claims), now)
+            budget = budget.spend(len(claims), now)
+            if claims or pace.lessons or budget.health != before.health:
                 await budgets.write(connection, target_id, budget)
-        return Claimed(claims=claims, budget=budget)
+        return Claimed(claims=claims, budget=budget, asks=asks)
 
     async def spend(self, target: str, wanted: int, *, now: datetime, pace: Pace) -> Granted:
-        """Debit the target's budget for requests that are not polls of due users, as many as it allows."""
+        """Debit the target's budget for polls of users that a person named, as many as it allows."""
         async with self._database.writing() as connection:
             target_id = await self._target_ids.of(connection, target)
             budget = pace.applied(await budgets.locked(connection, target_id))
@@ -77,6 +85,42 @@ class SqlPolls:
                 budget = budget.spend(allowed, now)
                 await budgets.write(connection, target_id, budget)
         return Granted(requests=allowed, budget=budget)
+
+    async def spend_reserved(self, target: str, wanted: int, *, now: datetime, pace: Pace) -> Granted:
+        """Debit the target's budget for requests beside polls, as many as it allows; a tenth of it is kept for them."""
+        async with self._database.writing() as connection:
+            target_id = await self._target_ids.of(connection, target)
+            before = await budgets.locked(connection, target_id)
+            allowed, budget = pace.applied(before).spend_reserved(wanted, now)
+            if budget != before:
+                await budgets.write(connection, target_id, budget)
+        return Granted(requests=allowed, budget=budget)
+
+    async def assess(
+        self, target: str, answers: Sequence[PollAnswer], *, since: datetime, now: datetime, pace: Pace
+    ) -> Assessed:
+        """Take in what answers, not committed yet, say of their target as a whole."""
+        async with self._database.writing() as connection:
+            target_id = await self._target_ids.of(connection, target)
+            stored = await budgets.locked(connection, target_id)
+            before = pace.applied(stored)
+            recent = (await recent_polls.read(connection, target_id, since)).with_answers(answers)
+            after = before.after_answers(answers, recent, now)
+            if after != before or pace.lessons:
+                await budgets.write(connection, target_id, after)
+        return Assessed(before=before, after=after, recent=recent)
+
+    async def note_question(self, target: str, answer: PollAnswer, *, now: datetime, pace: Pace) -> Assessed:
+        """Take in what came back when the target was asked about itself."""
+        async with self._database.writing() as connection:
+            target_id = await self._target_ids.of(connection, target)
+            before = pace.applied(await budgets.locked(connection, target_id))
+            recent = await recent_polls.read(connection, target_id, answer.asked_at)
+            answered = any(poll.is_usable for poll in recent.polls)
+            health = after_question(before.health, answer, answered_meanwhile=answered, users=recent.users, now=now)
+            after = replace(before, health=health)
+            await budgets.write(connection, target_id, after)
+        return Assessed(before=before, after=after, recent=recent)
 
     async def claim_users(
         self, target: str, user_ids: Sequence[UUID], *, now: datetime, lease: timedelta
@@ -121,24 +165,32 @@ class SqlPolls:
             ]
         return users_left
 
-    async def bring_forward(self, target: str, *, interval: timedelta, now: datetime) -> int:
-        """Give active and present users that are due later than ``interval`` from now their place in it."""
+    async def bring_forward(self, target: str, *, cadence: Cadence, now: datetime) -> int:
+        """Give active users that are due later than any rule would have them due their place in the interval."""
         moved = 0
-        while page := await self._bring_page_forward(target, interval, now):
-            moved += page
+        for presence in Presence:
+            for failed in (False, True):
+                while page := await self._bring_page_forward(target, presence, cadence, now, failed=failed):
+                    moved += page
         return moved
 
-    async def _bring_page_forward(self, target: str, interval: timedelta, now: datetime) -> int:
+    async def _bring_page_forward(
+        self, target: str, presence: Presence, cadence: Cadence, now: datetime, *, failed: bool
+    ) -> int:
+        latest = now + cadence.longest_wait(presence, failed=failed)
+        ended = users.c.failed_at.is_not(None) if failed else users.c.failed_at.is_(None)
         async with self._database.writing() as connection:
             target_id = await self._target_ids.found(connection, target)
+            ours = and_(users.c.target_id == target_id, CLAIMABLE, users.c.presence == presence.value, ended)
             late = (
                 select(users.c.id, users.c.user_id)
-                .where(users.c.target_id == target_id, CLAIMABLE, PRESENT, users.c.next_poll_at > now + interval)
+                .where(ours, users.c.next_poll_at > latest)
+                .order_by(users.c.id)
                 .limit(PAGE)
                 .with_for_update(skip_locked=True)
             )
             found = await self._rows(connection, late)
-            places = [next_due(each.user_id, interval, now) for each in found]
+            places = [next_due(each.user_id, cadence.of(presence), now) for each in found]
             await self._move(connection, [each.id for each in found], places)
             return len(found)
 
@@ -211,6 +263,10 @@ def _claim(target: str, row: Record) -> Claim:
         failures=row.failures,
         presence=Presence(row.presence),
         missing_since=row.missing_since,
+        outcome=row.outcome,
+        doubts=rows.doubts(row),
+        unlisted_at=row.unlisted_at,
+        reason=row.reason,
     )
 
 

@@ -25,7 +25,24 @@ if TYPE_CHECKING:
     from monitor.ports import ListedUser
     from monitor.store.rows import Record
 
-OWN: Final = (users.c.id, users.c.user_id, users.c.client_user_id, users.c.intent, users.c.presence)
+OWN: Final = (
+    users.c.id,
+    users.c.user_id,
+    users.c.client_user_id,
+    users.c.intent,
+    users.c.presence,
+    users.c.failures,
+    users.c.outcome,
+)
+
+CURED: Final[dict[str, Any]] = {
+    "presence": Presence.PRESENT.value,
+    "reason": None,
+    "outcome": None,
+    "failed_at": None,
+    "doubts": None,
+}
+"""What a user's row says whose registration is no longer known to be invalid."""
 
 
 def named(listed: Sequence[ListedUser]) -> dict[UUID, str | None]:

@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import ARRAY, BigInteger, Uuid, any_, bindparam, cast, func, select
 
 from monitor.core.alerting import Alert, AlertKind, AlertState, Slot
 from monitor.core.incidents import Cause, Incident, WaveKey
-from monitor.core.model import Connection, Kind, Transition, User
+from monitor.core.judge import NO_DOUBTS, Doubts
+from monitor.core.model import Connection, Kind, Transition, User, plausible_time
 from monitor.core.policy import Severity
 
 if TYPE_CHECKING:
@@ -72,8 +74,14 @@ def connection_json(connection: Connection) -> dict[str, Any]:
 
 def connection_of_json(data: Mapping[str, Any]) -> Connection:
     """Return the connection that :func:`connection_json` wrote."""
-    moments = {name: datetime.fromisoformat(data[name]) if data[name] else None for name in MOMENTS}
+    # Older releases stored whatever date the vendor sent.
+    moments = {name: plausible_time(datetime.fromisoformat(data[name])) if data[name] else None for name in MOMENTS}
     return Connection(**{**data, **moments})
+
+
+def doubts(row: Record) -> Doubts:
+    """Return the doubts that a user's row holds."""
+    return NO_DOUBTS if row.doubts is None else msgspec.convert(row.doubts, Doubts)
 
 
 def transition_row(key: int, ordinal: int, each: Transition) -> dict[str, Any]:

@@ -25,12 +25,15 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     Uuid,
+    case,
     text,
 )
 from sqlalchemy.dialects import postgresql
 
+from monitor.core.model import EARLIEST_VENDOR_TIME, LATEST_VENDOR_TIME
+
 if TYPE_CHECKING:
-    from sqlalchemy import Dialect
+    from sqlalchemy import ColumnElement, Dialect
 
 NAMING: Final = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -62,6 +65,20 @@ class Moment(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class VendorTime(Moment):
+    """A date of the vendor's.
+
+    One outside 1970 to 2200 reads as NULL. An earlier release stored such dates, an older replica beside this one
+    still may, and some that PostgreSQL holds (``infinity``, years BC) are no Python datetime: so SQL leaves them out.
+    """
+
+    cache_ok = True
+
+    def column_expression(self, column: ColumnElement[datetime]) -> ColumnElement[Any]:
+        """Return what is selected in place of the column."""
+        return case((column.between(EARLIEST_VENDOR_TIME, LATEST_VENDOR_TIME), column))
 
 
 def to_json(value: Any) -> str:
@@ -116,8 +133,7 @@ jobs = Table(
     Column("ran_at", Moment),
 )
 
-ACTIVE: Final = text("intent = 'active'")
-CLAIMABLE: Final = text("intent = 'active' AND presence <> 'invalid'")
+CLAIMABLE: Final = text("intent = 'active'")
 PRESENT: Final = text("intent = 'active' AND presence = 'present'")
 FAILED: Final = text(f"{PRESENT.text} AND failed_at IS NOT NULL")
 """Users whose latest poll returned nothing about their connections."""
@@ -147,9 +163,9 @@ users = Table(
     Column("failed_at", Moment),
     Column("doubts", OptionalJson),
     Column("unlisted_at", Moment),
-    Column("created_on", Moment),
+    Column("created_on", VendorTime),
     UniqueConstraint("target_id", "user_id"),
-    partial_index("ix_users_due", "target_id", "next_poll_at", where=ACTIVE.text),
+    partial_index("ix_users_due", "target_id", "next_poll_at", where=CLAIMABLE.text),
     partial_index("ix_users_seen", "target_id", "observed_at", where=PRESENT.text),
     partial_index("ix_users_failed", "target_id", "failed_at", where=FAILED.text),
 )
@@ -163,10 +179,10 @@ connections = Table(
     Column("member", Key, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Column("provider", Text, primary_key=True),
     Column("status", Text, nullable=False),
-    Column("created_on", Moment),
+    Column("created_on", VendorTime),
     Column("error_type", Text),
     Column("error_message", Text),
-    Column("errored_at", Moment),
+    Column("errored_at", VendorTime),
     Column("external_user_id", Text),
     Column("resources", Json, nullable=False),
     Column("since", Moment, nullable=False),
@@ -202,7 +218,7 @@ transitions = Table(
     Column("previous_error_type", Text),
     Column("error_type", Text),
     Column("error_message", Text),
-    Column("errored_at", Moment),
+    Column("errored_at", VendorTime),
     Column("previous_observed_at", Moment),
     Column("observed_at", Moment, nullable=False),
     Column("baseline", Boolean, nullable=False),
@@ -223,7 +239,7 @@ alerts = Table(
     Column("status", Text),
     Column("error_type", Text),
     Column("error_message", Text),
-    Column("errored_at", Moment),
+    Column("errored_at", VendorTime),
     Column("state", Text, nullable=False),
     Column("began_at", Moment, nullable=False),
     Column("began_by", Uuid, nullable=False),

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from monitor.core.model import Intent
 from monitor.core.tally import Count, Key
 from monitor.ports import ConnectionView, EvaluationBacklog, Freshness, PastSnapshot
-from monitor.store import rows
+from monitor.store import budgets, rows
 from monitor.store.paging import Pages
 from monitor.store.raised import Raised
 from monitor.store.schema import head, mismatch, refuse_other_than
@@ -25,6 +25,7 @@ from monitor.store.tables import (
     undecided,
     users,
 )
+from monitor.store.tables import budgets as budgets_table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from monitor.core.model import Transition
+    from monitor.core.target_health import TargetHealth
     from monitor.ports import AlertFilter, AlertView, IncidentView, TransitionFilter
     from monitor.store.counting import TargetIds
     from monitor.store.engine import Database
@@ -79,6 +81,12 @@ class SqlViews:
             ).one()
         active, not_fresh, never, overdue, oldest, latest = answers
         return Freshness(fresh=max(0, (active or 0) - not_fresh - never), overdue=overdue, oldest=oldest, latest=latest)
+
+    async def health(self) -> Mapping[str, TargetHealth]:
+        """Return what is known of each target as a whole."""
+        asked = select(budgets_table, targets.c.name).join(targets)
+        async with self._database.reading() as connection:
+            return {row.name: budgets.of_row(row).health for row in await connection.execute(asked)}
 
     async def evaluation_backlog(self) -> EvaluationBacklog:
         """Return how much waits to be evaluated, and since when."""

@@ -125,7 +125,8 @@ class Life:
                 polls=store.polls, metrics=self._metrics, report=Report(self._metrics, log, str), clock=self._clock
             ),
             settings=PollerSettings(concurrency=64, timeout=timedelta(seconds=15)),
-            availability=availability,
+            border=JobBorder(availability, self._metrics, log),
+            metrics=self._metrics,
             log=log,
             clock=self._clock,
             on_commit=lambda _: None,
@@ -147,6 +148,7 @@ class Life:
         self._pruning = Pruning(
             upkeep=store.upkeep,
             retention=Retention(snapshots=KEPT, transitions=KEPT),
+            sinks=["log"],
             log=log,
             clock=self._clock,
             pause=lambda: asyncio.sleep(0),

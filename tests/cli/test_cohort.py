@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -119,6 +121,21 @@ def test_erasing_leaves_nothing(run: Run, filled: Path) -> None:
     assert run("transitions", "--since", "2000-01-01").stdout == ""
     again = run("cohort", "erase", str(USER), "--yes")
     assert (again.exit_code, again.stderr) == (1, f"{USER}: not known to acme\n")
+
+
+def test_erasing_beside_a_reader_says_that_the_text_is_still_there(run: Run, filled: Path) -> None:
+    """It is done, and it is said what is left and what to do; typed again, the rest goes."""
+    with closing(sqlite3.connect(filled / "monitor.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM users").fetchone()
+        erased = run("cohort", "erase", str(USER), "--yes")
+    assert erased.exit_code == 0
+    left, done = erased.stderr.splitlines()
+    assert "its text stays in the write-ahead log" in left
+    assert "end that program" in left
+    assert done == "erased 1 user of acme"
+    again = run("cohort", "erase", str(USER), "--yes")
+    assert again.stderr == f"{USER}: not known to acme\n"
 
 
 def test_a_file_is_imported_and_its_bad_lines_reported(run: Run, place: Path) -> None:

@@ -59,7 +59,7 @@ class Desk:
 
     def webhook(self, url: str, telling: Telling = PLAIN) -> WebhookSink:
         """Return a sink that posts to ``url``."""
-        sink = WebhookSink(url=url, secret=lambda: SECRET, timeout=TIMEOUT, telling=telling, clock=self.teller.clock)
+        sink = WebhookSink(url=url, secrets=lambda: [SECRET], timeout=TIMEOUT, telling=telling, clock=self.teller.clock)
         self.opened.append(sink)
         return sink
 

@@ -35,6 +35,7 @@ class Receiver:
     requests: list[Request] = field(default_factory=list)
     accepted: list[Request] = field(default_factory=list)
     body: bytes = b""
+    headers: str = ""
 
     @property
     def url(self) -> str:
@@ -91,7 +92,8 @@ async def receiving(answer: Callable[[Request], Awaitable[int]] = fine, port: in
                 status = await receiver.answer(request)
                 if status == 200:
                     receiver.accepted.append(request)
-                head = f"HTTP/1.1 {status} X\r\nlocation: /elsewhere\r\ncontent-length: {len(receiver.body)}\r\n\r\n"
+                head = f"HTTP/1.1 {status} X\r\nlocation: /elsewhere\r\ncontent-length: {len(receiver.body)}\r\n"
+                head += f"{receiver.headers}\r\n"
                 writer.write(head.encode() + receiver.body)
                 await writer.drain()
         writer.close()

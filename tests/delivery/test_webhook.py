@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from monitor.core.telling import Telling
 from monitor.ports import Reception
+from monitor.sinks.post import retry_after
 from tests.delivery.desk import SECRET, once
 from tests.delivery.receiver import always, failing_on, fine, hanging, receiving
 from tests.store.telling import alert_id, incident_payload, payload
@@ -175,7 +177,7 @@ async def test_a_receiver_that_refuses_connections_comes_back(desk: Desk) -> Non
         (400, Reception.REFUSED),
         (404, Reception.REFUSED),
         (408, Reception.FAILED),
-        (410, Reception.REFUSED),
+        (410, Reception.GONE),
         (425, Reception.FAILED),
         (429, Reception.FAILED),
         (500, Reception.FAILED),
@@ -237,7 +239,7 @@ async def test_the_secret_may_change_while_it_runs(desk: Desk) -> None:
     sink, now = desk.webhook(""), datetime.now(UTC)
     secrets = iter([SECRET, "whsec_" + "B" * 40])
     desk.teller.now = now
-    sink._secret = lambda: next(secrets)
+    sink._secrets = lambda: [next(secrets)]
     async with receiving() as receiver:
         sink._url = receiver.url
         for number in (1, 2):
@@ -246,6 +248,97 @@ async def test_the_secret_may_change_while_it_runs(desk: Desk) -> None:
     first, second = receiver.accepted
     assert verified(first)
     Webhook("whsec_" + "B" * 40).verify(second.body, second.headers)
+
+
+async def test_with_two_secrets_a_message_carries_a_signature_for_each(desk: Desk) -> None:
+    """A receiver verifies it with either of them, so a rotation has no gap."""
+    sink, old, new = desk.webhook(""), SECRET, "whsec_" + "B" * 40
+    desk.teller.now = datetime.now(UTC)
+    sink._secrets = lambda: [old, new]
+    await desk.teller.tell(1)
+    async with receiving() as receiver:
+        sink._url = receiver.url
+        await sink.tell(await desk.teller.claim())
+    (request,) = receiver.accepted
+    for secret in (old, new):
+        Webhook(secret).verify(request.body, request.headers)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_retry_after_is_honoured(desk: Desk, status: int) -> None:
+    """Nothing is sent before the time that the receiver asked for, and everything after it."""
+    for number in range(2):
+        await desk.teller.tell(number)
+    async with receiving(always(status)) as receiver:
+        receiver.headers = "retry-after: 600\r\n"
+        courier = desk.courier(desk.webhook(receiver.url))
+        await minutes(desk, courier, 9)
+        before = len(receiver.requests)
+        receiver.answer = fine
+        await minutes(desk, courier, 3)
+    assert (before, len(receiver.accepted)) == (2, 2)
+
+
+async def test_retry_after_is_honoured_at_shutdown(desk: Desk) -> None:
+    """The last round of a daemon that stops sends nothing to a receiver that asked to wait."""
+    await desk.teller.tell(1)
+    async with receiving(always(429)) as receiver:
+        receiver.headers = "retry-after: 600\r\n"
+        courier = desk.courier(desk.webhook(receiver.url))
+        await once(courier)
+        courier.stop()
+        await courier.run()
+    assert len(receiver.requests) == 1
+    assert await desk.undelivered() == 1
+
+
+async def test_retry_after_of_one_answer_holds_for_the_sink(desk: Desk) -> None:
+    """Also where other notifications of the same round were accepted."""
+    for number in range(2):
+        await desk.teller.tell(number, "firing" if number else "resolved")
+    async with receiving(failing_on("firing", 429)) as receiver:
+        receiver.headers = "retry-after: 600\r\n"
+        courier = desk.courier(desk.webhook(receiver.url))
+        await minutes(desk, courier, 9)
+    assert (len(receiver.requests), len(receiver.accepted)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("30", 30), ("3600", 3600), ("3601", 3600), ("9" * 5000, 3600), ("", None), ("-1", None), ("x", None)],
+)
+def test_retry_after_in_seconds_is_an_hour_at_most(text: str, seconds: int | None) -> None:
+    """Absurd values are cut, and what is no number is none."""
+    wait = retry_after(text, datetime.now(UTC))
+    assert wait == (None if seconds is None else timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(("ahead", "seconds"), [(-60, 0), (90, 90), (7200, 3600)])
+def test_retry_after_as_a_date_is_an_hour_at_most(ahead: int, seconds: int) -> None:
+    """The date is compared with the time of day; one that has passed asks for nothing."""
+    now = datetime(2025, 3, 1, 12, tzinfo=UTC)
+    assert retry_after(format_datetime(now + timedelta(seconds=ahead), usegmt=True), now) == timedelta(seconds=seconds)
+
+
+async def test_a_receiver_that_is_gone_gets_nothing_more_for_an_hour(desk: Desk) -> None:
+    """All that waits is given up with one line; after the hour the next notification is tried."""
+    for number in range(20):
+        await desk.teller.tell(number)
+    async with receiving(always(410)) as receiver:
+        courier = desk.courier(desk.webhook(receiver.url))
+        await once(courier)
+        assert await desk.undelivered() == 0
+        tried = len(receiver.requests)
+        await desk.teller.tell(20)
+        await minutes(desk, courier, 58)
+        assert (len(receiver.requests), await desk.undelivered()) == (tried, 1)
+        receiver.answer = fine
+        await minutes(desk, courier, 3)
+    assert receiver.told() == [(str(alert_id(20)), "firing")]
+    (line,) = desk.said("sink.gone")
+    assert (line["sink"], line["status"], line["notifications"], line["retry_seconds"]) == ("pager", 410, 20, 3600)
+    assert (desk.said("sink.gave_up"), desk.said("sink.failing"), len(desk.said("sink.recovered"))) == ([], [], 1)
+    assert (desk.count("gave_up"), desk.count("delivered")) == (20, 1)
 
 
 async def test_a_summary_has_a_key_of_its_own(desk: Desk) -> None:

@@ -35,13 +35,14 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """What grows by so much a minute, and begins anew with its process."""
+    """What grows by so much a minute ``until`` some minute, and begins anew with its process."""
 
     rate: float
+    until: int = LONG
 
     def at(self, minute: int, born: int) -> float:
         """Return the value of a minute, of a process that was born at another."""
-        return self.rate * (minute - born)
+        return self.rate * (min(minute, self.until) - born)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,14 @@ class Alert:
     """What makes an alert fire.
 
     ``bad`` and ``good`` map series, without the labels of a scrape, to values; one that names its instance is there
-    once. ``labels`` are those of the alert; ``each_replica`` is true where every replica has an alert of its own.
+    once. ``quiet`` are other times, good or bad for something else, in which it does not fire either. ``labels`` are
+    those of the alert; ``each_replica`` is true where every replica has an alert of its own.
     """
 
     severity: str
     bad: Mapping[str, Values]
     good: Mapping[str, Values]
+    quiet: tuple[Mapping[str, Values], ...] = ()
     labels: Mapping[str, str] = field(default_factory=lambda: FOUND)
     each_replica: bool = False
 
@@ -77,7 +80,8 @@ def stories(name: str, alert: Alert) -> Iterator[dict[str, Any]]:
     restarted = {"a": (0, 200), "b": (202, LONG)}
     for story, lives, lost in (("", one, False), (" after a restart", restarted, False), (" lost scrape", one, True)):
         yield _case(f"{name}: firing{story}", _series(alert.bad, lives, lost=lost), name, _told(name, alert, lives))
-        yield _case(f"{name}: not firing{story}", _series(alert.good, lives, lost=lost), name, [])
+        for number, values in enumerate((alert.good, *alert.quiet)):
+            yield _case(f"{name}: not firing{story}, {number}", _series(values, lives, lost=lost), name, [])
     yield _case(f"{name}: two replicas", _series(alert.bad, two), name, _told(name, alert, two))
     yield _case(f"{name}: two good replicas", _series(alert.good, two), name, [])
 

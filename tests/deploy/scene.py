@@ -24,6 +24,7 @@ WORLD: Final = {
     "changes": {"per_second": 1.5, "from": 2, "rest": 6},
     "timeline": [
         {"at": 0, "do": "fault", "fault": "latency", "delay": "40ms"},
+        {"at": 3, "do": "fault", "fault": "status", "status": 403, "users": [0]},
         {"at": 1, "do": "fault", "fault": "malformed_row", "share": 0.02},
         {"at": 12, "do": "fault", "fault": "throttle_bare", "for": "2s"},
         {"at": 14, "do": "wave", "provider": "fitbit", "error_type": "token_refresh_failed", "share": 0.5},

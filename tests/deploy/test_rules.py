@@ -9,7 +9,7 @@ import promql_parser
 import pytest
 import yaml
 
-from tests.deploy.promtool import FOUND, Alert, Clock, Counter, Gauge, Values, stories
+from tests.deploy.promtool import FOUND, LONG, Alert, Clock, Counter, Gauge, Values, stories
 from tests.test_readme import exported
 
 if TYPE_CHECKING:
@@ -29,15 +29,32 @@ GAVE_UP: Final = 'junction_monitor_alert_deliveries_total{sink="pager", outcome=
 WAITING: Final = 'junction_monitor_alerts_undelivered{sink="pager"}'
 SEEN: Final = f"junction_users_fresh{{{TARGET}}}"
 DELAYS: Final = "junction_connection_detection_delay_seconds"
+CRASHED: Final = 'junction_monitor_jobs_crashed_total{exported_job="evaluate"}'
+UNSEEN: Final = f'junction_monitor_unseen_users{{{TARGET}, reason="rejected"}}'
+PROGRAM: Final = {"namespace": "health", "job": "junction-monitor"}
+DOWN: Final = {f"junction_monitor_target_up{{{TARGET}}}": Gauge(0)}
 
 
-def polls(good: int, bad: int) -> dict[str, Values]:
-    """Return counters of polls that move by so many a minute."""
+def polls(good: int, bad: int, outcome: str = "timeout", until: int = LONG) -> dict[str, Values]:
+    """Return counters of polls that move by so many a minute; the bad ones end in ``outcome``, the good ones stop."""
     name = "junction_monitor_polls_total"
     return {
-        f'{name}{{{TARGET}, outcome="unchanged"}}': Counter(good),
-        f'{name}{{{TARGET}, outcome="timeout"}}': Counter(bad),
+        f'{name}{{{TARGET}, outcome="unchanged"}}': Counter(good, until),
+        f'{name}{{{TARGET}, outcome="{outcome}"}}': Counter(bad),
     }
+
+
+def undecided(count: float, oldest: Values) -> dict[str, Values]:
+    """Return so many transitions that wait for evaluation, the oldest of them since ``oldest``."""
+    return {
+        "junction_monitor_undecided_transitions": Gauge(count),
+        "junction_monitor_oldest_undecided_timestamp_seconds": oldest,
+    }
+
+
+def paused(users: Values) -> dict[str, Values]:
+    """Return 1,000 active users, and beside them those that are paused."""
+    return USERS | {f'junction_users{{{TARGET}, state="paused"}}': users}
 
 
 def delays(early: int, late: int) -> dict[str, Values]:
@@ -63,18 +80,23 @@ def gauge(name: str, value: float) -> dict[str, Values]:
     return {f"{name}{{{TARGET}}}": Gauge(value)}
 
 
+JUST_REJECTED: Final = polls(60, 2, "rejected", until=399) | {
+    f"junction_monitor_target_up{{{TARGET}}}": Gauge(1, then=0, since=399)
+}
+"""A key that was revoked three minutes before the story is first looked at: its last answers are still counted."""
+
 ALERTS: Final = {
     "JunctionMonitorDown": Alert(
         severity="critical",
         bad={"up": Gauge(0)},
         good={"up": Gauge(1)},
-        labels={"namespace": "health", "job": "junction-monitor"},
+        labels=PROGRAM,
     ),
     "JunctionMonitorReplicaDown": Alert(
         severity="warning",
         bad={"up": Gauge(0), 'up{instance="c"}': Gauge(1)},
         good={"up": Gauge(1), 'up{instance="c"}': Gauge(1)},
-        labels={"namespace": "health", "job": "junction-monitor"},
+        labels=PROGRAM,
         each_replica=True,
     ),
     "JunctionMonitorSilent": Alert(
@@ -84,10 +106,23 @@ ALERTS: Final = {
     ),
     "JunctionTargetRejected": Alert(
         severity="critical",
-        bad=gauge("junction_monitor_target_up", 0),
+        bad=DOWN | polls(0, 2, "rejected"),
         good=UP,
+        quiet=(DOWN | polls(60, 30, "gone"), UP | polls(10, 90, "rejected")),
     ),
-    "JunctionAPIFailing": Alert(severity="warning", bad=polls(80, 20), good=polls(99, 1)),
+    "JunctionTargetImplausible": Alert(
+        severity="critical",
+        bad=DOWN | polls(60, 30, "invalid"),
+        good=UP | polls(60, 30, "invalid"),
+        quiet=(DOWN | polls(0, 2, "rejected"), DOWN | polls(10, 50), DOWN, JUST_REJECTED),
+    ),
+    "JunctionAPIFailing": Alert(
+        severity="warning",
+        # Each alone is less than a tenth.
+        bad=polls(80, 6) | polls(80, 6, "throttled"),
+        good=polls(99, 1),
+        quiet=(polls(80, 20, "rejected"),),
+    ),
     "JunctionThrottled": Alert(
         severity="warning",
         bad=gauge("junction_monitor_throttle_factor", 0.25),
@@ -105,6 +140,19 @@ ALERTS: Final = {
         bad=USERS | gauge("junction_monitor_overdue_users", 50),
         good=USERS | gauge("junction_monitor_overdue_users", 5),
     ),
+    "JunctionUsersUnseen": Alert(
+        severity="warning",
+        bad=USERS | UP | {UNSEEN: Gauge(11)},
+        good=USERS | UP | {UNSEEN: Gauge(10)},
+        quiet=(USERS | DOWN | {UNSEEN: Gauge(1000)}, UP | {UNSEEN: Gauge(0)}),
+        labels=FOUND | {"reason": "rejected"},
+    ),
+    "JunctionUsersPausedGrowing": Alert(
+        severity="warning",
+        bad=paused(Gauge(10, then=60, since=330)),
+        good=paused(Gauge(60)),
+        quiet=(paused(Gauge(60, then=10, since=330)), paused(Gauge(10, then=20, since=330))),
+    ),
     "JunctionCoverageBurnsFast": Alert(
         severity="critical", bad=USERS | {SEEN: Gauge(800)}, good=USERS | {SEEN: Gauge(900)}
     ),
@@ -119,7 +167,27 @@ ALERTS: Final = {
         severity="critical",
         bad={"junction_monitor_database_up": Gauge(0)},
         good={"junction_monitor_database_up": Gauge(1)},
-        labels={"namespace": "health", "job": "junction-monitor"},
+        labels=PROGRAM,
+    ),
+    "JunctionMonitorEvaluationStuck": Alert(
+        severity="critical",
+        bad=undecided(21, Gauge(0)),
+        good=undecided(21, Clock()),
+        quiet=(undecided(3, Gauge(0)), undecided(0, Gauge(0))),
+        labels=PROGRAM,
+    ),
+    "JunctionMonitorTransitionsUndecided": Alert(
+        severity="warning",
+        bad=undecided(1, Gauge(0)),
+        good=undecided(1, Clock()),
+        quiet=(undecided(0, Gauge(0)),),
+        labels=PROGRAM,
+    ),
+    "JunctionMonitorJobsCrashing": Alert(
+        severity="warning",
+        bad={CRASHED: Counter(1)},
+        good={CRASHED: Gauge(3)},
+        labels=PROGRAM | {"exported_job": "evaluate"},
     ),
     "JunctionMonitorAlertsNotDelivered": Alert(
         severity="critical",

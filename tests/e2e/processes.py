@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 
 from monitor import events
 from monitor.cli.demo import verdict
-from monitor.cli.demo.reconcile import Tally, reconcile
+from monitor.cli.demo.reconcile import Step, Tally, reconcile
 from monitor.core.alerting import FIRES, AlertKind
 from monitor.core.diff import replay
 from monitor.ports import AlertFilter, TransitionFilter
@@ -184,20 +184,23 @@ def findings(stage: Stand) -> Findings:
     """Read what the database and the ledger say; the store must agree with itself."""
     with httpx.Client(trust_env=False) as http:
         ledger = verdict.made(http.get(f"{stage.simulator}/_simulator/ledger").text.splitlines())
-    found, current, alerts = asyncio.run(_remembered(stage.database))
+    found, current, alerts, pending = asyncio.run(_remembered(stage.database))
     news = [each for each in found if not each.baseline]
-    tally = reconcile(ledger, map(verdict.found_step, news), blind=BLIND)
+    tally = reconcile(ledger, [*map(verdict.found_step, news), *pending], blind=BLIND)
     return Findings(transitions=found, current=current, tally=tally, alerts=alerts)
 
 
-async def _remembered(database: str) -> tuple[list[Transition], dict[tuple[str, str], Connection], list[Alert]]:
+async def _remembered(
+    database: str,
+) -> tuple[list[Transition], dict[tuple[str, str], Connection], list[Alert], list[Step]]:
     store = open_store(database)
     try:
         await agrees(store)
         found = [each async for each in store.views.transitions(TransitionFilter())]
         views = [each async for each in store.views.connections()]
         alerts = [each.alert async for each in store.views.alerts(AlertFilter())]
-        return found, {(str(each.user_id), each.connection.provider): each.connection for each in views}, alerts
+        current = {(str(each.user_id), each.connection.provider): each.connection for each in views}
+        return found, current, alerts, await verdict.pending_steps(store)
     finally:
         await store.aclose()
 

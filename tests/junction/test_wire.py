@@ -103,6 +103,13 @@ def test_a_row_without_usable_slug_or_status_is_counted_and_the_rest_counts(bad:
         ("created_on", "yesterday"),
         ("created_on", 1264250096),
         ("created_on", "0001-01-01T00:00:00+14:00"),
+        ("created_on", "9999-12-31T23:59:59-14:00"),
+        ("created_on", "0001-01-01T00:00:00Z"),
+        ("created_on", "1969-12-31T23:59:59Z"),
+        ("created_on", "2201-01-01T00:00:00Z"),
+        ("created_on", "2200-12-31T23:59:59-00:01"),
+        ("created_on", "1970-01-01T00:00:00+00:01"),
+        ("external_user_id", "x" * 2001),
         ("created_on", None),
         ("external_user_id", {"mail": 1}),
         ("resource_availability", None),
@@ -131,6 +138,47 @@ def test_error_details_keep_the_parts_that_are_there() -> None:
     assert (connection.error_type, connection.error_message, connection.errored_at) == ("brand_new", None, None)
 
 
+@pytest.mark.parametrize("errored_at", ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2201-01-01T00:00:00Z"])
+def test_an_implausible_error_date_reads_as_missing(errored_at: str) -> None:
+    """The error itself and its other parts stay."""
+    details = {"error_type": "t", "error_message": "m", "errored_at": errored_at}
+    connection = shown(row(error_details=details)).connections["garmin"]
+    assert (connection.error_type, connection.error_message, connection.errored_at) == ("t", "m", None)
+
+
+@pytest.mark.parametrize("time", ["1970-01-01T00:00:00Z", "2200-12-31T23:59:59Z"])
+def test_the_years_1970_and_2200_are_inside(time: str) -> None:
+    """Both bounds are whole years in UTC."""
+    assert shown(row(created_on=time)).connections["garmin"].created_on == datetime.fromisoformat(time)
+
+
+def test_a_long_error_message_is_cut() -> None:
+    """People see 500 characters of it, and a megabyte would be stored four times."""
+    details = {"error_type": "t", "error_message": "m" * 2000 + "rest"}
+    assert shown(row(error_details=details)).connections["garmin"].error_message == "m" * 2000
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("Connected", "connected"),
+        ("ERROR", "error"),
+        ("pAUSED", "paused"),
+        ("Dormant", "Dormant"),
+        ("connected ", "connected "),
+    ],
+)
+def test_known_statuses_are_recognised_in_any_letter_case(sent: str, status: str) -> None:
+    """All other words are kept as sent."""
+    assert shown(row(status=sent)).connections["garmin"].status == status
+
+
+def test_an_error_in_capitals_keeps_its_details() -> None:
+    """It is an error like any other, and wins over another row of its slug."""
+    (connection,) = shown(row(status="ERROR"), row(status="Connected")).connections.values()
+    assert (connection.in_error, connection.error_type) == (True, "deregistered_per_provider")
+
+
 @pytest.mark.parametrize("error_type", ["", "e" * 201])
 def test_an_error_type_that_no_index_holds_reads_as_missing(error_type: str) -> None:
     """An empty or absurdly long error type does not cost the row."""
@@ -138,7 +186,7 @@ def test_an_error_type_that_no_index_holds_reads_as_missing(error_type: str) -> 
     assert (connection.error_type, connection.error_message) == (None, "m")
 
 
-@pytest.mark.parametrize("status", ["connected", "paused", "dormant", "Error"])
+@pytest.mark.parametrize("status", ["connected", "paused", "dormant", "err0r"])
 def test_error_fields_are_empty_outside_error(status: str) -> None:
     """Details that linger on a row of any other status are not an error."""
     connection = shown(row(status=status)).connections["garmin"]
@@ -228,7 +276,28 @@ def test_duplicate_keys_and_huge_numbers_are_no_fault() -> None:
     assert (list(seen.connections), seen.complete) == (["oura"], True)
 
 
-def test_no_nul_reaches_the_store() -> None:
-    """PostgreSQL refuses NUL in text: one vendor message must not stop a commit."""
-    connection = shown(row(error_details={"error_message": "a\0b"})).connections["garmin"]
-    assert connection.error_message == "a\N{REPLACEMENT CHARACTER}b"
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        (rb"a\u0000b", "a\ufffdb"),
+        (rb"bad \ud83d half", "bad \ufffd half"),
+        (rb"\uDE00\uD83D", "\ufffd\ufffd"),
+        (rb"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (rb"\\ud83d \\u0000 \\\ud83d", "\\ud83d \\u0000 \\\ufffd"),
+        (rb"\ud83d\ude00 \u00e9 \n", "\U0001f600 \u00e9 \n"),
+    ],
+)
+def test_what_no_database_holds_is_replaced_in_its_text(sent: bytes, stored: str) -> None:
+    """NUL and half a surrogate pair become U+FFFD; whole pairs and escaped backslashes stay."""
+    body = answer(row(error_details={"error_type": "t", "error_message": "@"})).replace(b"@", sent)
+    seen = wire.read(body, plain)
+    assert seen is not None
+    assert seen.connections["garmin"].error_message == stored
+    assert seen.complete
+
+
+@pytest.mark.parametrize("key", ["logo", "name", "extra"])
+def test_half_a_pair_in_what_is_skipped_costs_nothing(key: str) -> None:
+    """The decoder refuses a whole body for it."""
+    body = answer(row(**{key: "@"}), row(slug="oura")).replace(b"@", rb"x\ud83d")
+    assert wire.read(body, plain) == shown(row(), row(slug="oura"))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +15,7 @@ from tests.junction.answers import RESPONSE_EXAMPLE, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(scaled(120, 7200))]
 
@@ -48,6 +49,12 @@ parts: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "extra": json_values,
     },
 )
+
+
+poison = st.sampled_from([r"\ud83d", r"\uDE00", r"\u0000", r"\udfff\ud800"])
+implausible = (
+    st.datetimes(max_value=datetime(1969, 12, 31)) | st.datetimes(min_value=datetime(2201, 1, 2))  # noqa: DTZ001
+).flatmap(lambda time: offsets.map(lambda offset: time.replace(tzinfo=offset).isoformat()))
 
 
 def _dumped(value: Any) -> bytes:
@@ -112,9 +119,52 @@ def test_what_is_read_keeps_the_rules_of_the_model(part: Any) -> None:
     seen = wire.read(_dumped({"providers": [part]}), plain)
     for connection in seen.connections.values() if seen else ():
         assert all(time is None or time.utcoffset() == timedelta(0) for time in _times(connection))
+        assert all(time is None or 1970 <= time.year <= 2200 for time in _times(connection))
         if not connection.in_error:
             assert (connection.error_type, connection.error_message, connection.errored_at) == (None, None, None)
 
 
 def _times(connection: Connection) -> tuple[Any, ...]:
     return connection.created_on, connection.errored_at
+
+
+@calm
+@given(st.lists(parts, min_size=1, unique_by=lambda part: part["slug"]), poison, st.data())
+def test_a_poisoned_text_costs_only_itself(rows: list[dict[str, Any]], bad: str, data: st.DataObject) -> None:
+    """An answer with it equals the one with replacement characters in its place, whatever key it stands in."""
+    marked = data.draw(st.sampled_from(rows))
+    key = data.draw(st.sampled_from(["error_details", "external_user_id", "logo"]))
+    marked[key] = {"error_type": "t", "error_message": "@@"} if key == "error_details" else "@@"
+    body = _dumped({"providers": rows})
+    replaced = body.replace(b"@@", rb"\ufffd" * bad.count("\\u"))
+    assert wire.read(body.replace(b"@@", bad.encode()), plain) == wire.read(replaced, plain) is not None
+
+
+@calm
+@given(st.lists(parts, min_size=1, unique_by=lambda part: part["slug"]), implausible, st.data())
+def test_an_implausible_date_costs_only_itself(rows: list[dict[str, Any]], time: str, data: st.DataObject) -> None:
+    """An answer with it equals the one without it."""
+    marked = data.draw(st.sampled_from(rows))
+    with_it, without_it = ({**marked, "created_on": each} for each in (time, None))
+    first, second = (
+        wire.read(_dumped({"providers": [each if row is marked else row for row in rows]}), plain)
+        for each in (with_it, without_it)
+    )
+    assert first == second is not None
+
+
+@calm
+@given(st.lists(st.uuids(), min_size=2, unique=True), poison | st.just("\udcff"), implausible)
+def test_a_poisoned_user_costs_only_its_own_parts(users: list[UUID], bad: str, time: str) -> None:
+    """Every user of the page is read; those beside the poisoned one as if it were good."""
+    first, *others = (
+        {"user_id": str(each), "client_user_id": "c", "created_on": "2024-01-01T00:00:00Z"} for each in users
+    )
+    poisoned = first | {"client_user_id": "@@", "created_on": time, "metadata": "@@"}
+    body = _dumped({"users": [poisoned, *others], "total": len(users)})
+    page = listing.read_page(body.replace(b"@@", bad.encode("utf-8", "surrogateescape")))
+    beside = listing.read_page(_dumped({"users": others, "total": len(users)}))
+    assert page is not None
+    assert beside is not None
+    assert (page.users[0].user_id, page.users[0].created_on, page.malformed_rows) == (users[0], None, 0)
+    assert page.users[1:] == beside.users

@@ -14,6 +14,7 @@ from structlog.testing import LogCapture
 
 from monitor.availability import Availability
 from monitor.core.judge import Cadence
+from monitor.job_border import JobBorder
 from monitor.poller import Poller, PollerSettings, Target, TargetSettings
 from monitor.poller.committer import Committer
 from monitor.poller.report import Report
@@ -56,18 +57,23 @@ class Rig:
         log = structlog.wrap_logger(structlog.PrintLogger(), processors=[self.logs])
         self.polls = self.wrap(self.store.polls)
         self.availability = Availability(self.metrics, log)
-        self.target = Target(
-            TargetSettings(
-                name=TARGET,
-                max_requests_per_second=self.rate,
-                cadence=Cadence(interval=self.interval, gone_interval=timedelta(days=1)),
-            ),
-            self.junction,
-            self.metrics,
-            log,
-        )
+        self._log = log
+        self.target = self._make_target(TARGET, self.junction)
+        self._make_poller({TARGET: self.target})
+
+    def add_target(self, name: str, junction: FakeJunction) -> None:
+        """Let the poller poll another target as well."""
+        self._make_poller({TARGET: self.target, name: self._make_target(name, junction)})
+
+    def _make_target(self, name: str, junction: FakeJunction) -> Target:
+        cadence = Cadence(interval=self.interval, gone_interval=timedelta(days=1))
+        settings = TargetSettings(name=name, max_requests_per_second=self.rate, cadence=cadence)
+        return Target(settings, junction, self.metrics, self._log)
+
+    def _make_poller(self, targets: dict[str, Target]) -> None:
+        log = self._log
         self.poller = Poller(
-            targets={TARGET: self.target},
+            targets=targets,
             polls=self.polls,
             committer=Committer(
                 polls=self.polls,
@@ -76,7 +82,8 @@ class Rig:
                 clock=self.now,
             ),
             settings=PollerSettings(concurrency=self.concurrency, timeout=self.timeout),
-            availability=self.availability,
+            border=JobBorder(self.availability, self.metrics, log),
+            metrics=self.metrics,
             log=log,
             clock=self.now,
             on_commit=self._keep,
@@ -85,11 +92,11 @@ class Rig:
     def _keep(self, verdicts: Sequence[Verdict]) -> None:
         self.verdicts.extend(verdicts)
 
-    async def register(self, count: int) -> list[UUID]:
+    async def register(self, count: int, *, target: str = TARGET) -> list[UUID]:
         """Register users, all due at once."""
         users = [user(number) for number in range(count)]
         listed = [ListedUser(user_id=each, client_user_id=None) for each in users]
-        await self.store.cohort.register(TARGET, listed, now=self.now(), revive=True)
+        await self.store.cohort.register(target, listed, now=self.now(), revive=True)
         return users
 
     @asynccontextmanager

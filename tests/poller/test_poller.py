@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from monitor.core.budget import Pace
-from monitor.core.model import Kind, Outcome
+from monitor.core.model import Kind, Outcome, Presence
 from monitor.errors import StoreUnavailable
 from monitor.poller import poller
 from monitor.ports import Answer, TransitionFilter
@@ -104,13 +104,21 @@ async def test_stopping_commits_what_is_in_flight_and_gives_the_rest_back() -> N
     assert len(left.claims) == 8
 
 
-async def test_a_rejected_target_is_probed_and_told_of_once() -> None:
+def revoked() -> FakeJunction:
+    """Return a Junction that refuses the key, whatever is asked."""
+    return FakeJunction(script=lambda _: REJECTED, team=lambda: REJECTED, latency=0.05)
+
+
+async def test_a_rejected_target_is_probed_and_logged_once() -> None:
     """A revoked key is one log line and one gauge, and users are not asked on and on."""
-    rig = Rig(junction=FakeJunction(script=lambda _: REJECTED))
+    rig = Rig(junction=revoked())
     await rig.register(200)
     async with rig.running():
-        await asyncio.sleep(0.6)
-    assert rig.junction.asked.total() <= 2 * rig.concurrency
+        await rig.until(lambda: rig.target.health.rejected is not None)
+        asked = rig.junction.asked.total()
+        await asyncio.sleep(0.5)
+    assert rig.junction.asked.total() <= asked + rig.concurrency
+    assert rig.junction.questions == 1
     assert rig.events().count("target.rejected") == 1
     assert rig.metrics.of("target_up")[-1] == (TARGET, False)
     assert rig.poller.in_hand == 0
@@ -122,21 +130,114 @@ async def test_a_throttled_target_is_asked_less() -> None:
     await rig.register(50)
     async with rig.running():
         await rig.until(lambda: len(rig.verdicts) >= 4)
-    assert rig.target.factor == 0.5
+        await rig.until(lambda: rig.target.factor < 1)
     assert rig.events().count("target.throttled") == 1
 
 
+class Clock:
+    """The time of day, which a test may move."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return datetime.now(UTC) + self.ahead
+
+
 async def test_an_invalid_user_is_paused_with_the_reason() -> None:
-    """A 422 ends the polling of that user and tells why."""
-    rig = Rig(junction=FakeJunction(script=lambda _: INVALID), interval=timedelta(seconds=1))
-    users = await rig.register(1)
+    """A second 422 a minute after the first ends the polling of that user for a day and says why; a 200 resumes it."""
+    clock, answers = Clock(), [INVALID, INVALID, ok(fitbit="connected")]
+    rig = Rig(junction=FakeJunction(script=lambda _: answers.pop(0)), now=clock)
+    (user_id,) = await rig.register(1)
     async with rig.running():
-        await asyncio.sleep(1.5)
-    member = await rig.store.cohort.member(TARGET, users[0])
+        await rig.until(lambda: len(rig.verdicts) == 1)
+        assert "user.invalid" not in rig.events()
+        clock.ahead += timedelta(seconds=61)
+        await rig.until(lambda: len(rig.verdicts) == 2)
+        member = await rig.store.cohort.member(TARGET, user_id)
+        assert member is not None
+        assert (member.presence, member.reason) == (Presence.INVALID, "not a valid id")
+        assert rig.events().count("user.invalid") == 1
+        clock.ahead += timedelta(days=1)
+        await rig.until(lambda: len(rig.verdicts) == 3)
+    member = await rig.store.cohort.member(TARGET, user_id)
     assert member is not None
-    assert member.reason == "not a valid id"
-    assert rig.junction.asked[users[0]] == 1
-    assert "user.invalid" in rig.events()
+    assert (member.presence, member.reason) == (Presence.PRESENT, None)
+
+
+async def test_one_user_that_is_refused_stops_nobody_else() -> None:
+    """The target is asked about itself, answers, and goes on; the refused user backs off."""
+    refused = user(3)
+    script = lambda user_id: REJECTED if user_id == refused else ok(fitbit="connected")  # noqa: E731
+    rig = Rig(junction=FakeJunction(script=script), interval=timedelta(seconds=1))
+    await rig.register(10)
+    async with rig.running():
+        await rig.until(lambda: rig.junction.asked.total() >= 40)
+    assert rig.junction.questions == 1
+    others = [count for user_id, count in rig.junction.asked.items() if user_id != refused]
+    assert max(others) - min(others) <= 1
+    assert rig.target.health.is_up
+    assert "target.rejected" not in rig.events()
+
+
+async def test_one_throttled_user_stops_nobody_else() -> None:
+    """It waits for as long as it was asked to; the rate of the target stays."""
+    answer = Answer(outcome=Outcome.THROTTLED, code="429", retry_after=timedelta(minutes=15))
+    script = lambda user_id: answer if user_id == user(3) else ok(fitbit="connected")  # noqa: E731
+    rig = Rig(junction=FakeJunction(script=script), interval=timedelta(seconds=1))
+    await rig.register(10)
+    async with rig.running():
+        await rig.until(lambda: rig.junction.asked.total() >= 30)
+    assert rig.junction.asked[user(3)] == 1
+    assert rig.target.factor == 1
+    assert "target.throttled" not in rig.events()
+
+
+async def test_a_hanging_target_leaves_slots_to_others() -> None:
+    """While one target answers nobody, users of another are polled at their pace."""
+    hanging = FakeJunction(script=lambda _: Answer(outcome=Outcome.TIMEOUT, code="timeout"), latency=0.5)
+    rig = Rig(interval=timedelta(seconds=1), concurrency=4)
+    rig.add_target("hanging", hanging)
+    await rig.register(20)
+    await rig.register(200, target="hanging")
+    async with rig.running():
+        await rig.until(lambda: hanging.asked.total() >= 4)
+        before = rig.junction.asked.total()
+        await asyncio.sleep(2)
+    assert rig.junction.asked.total() - before >= 35
+    assert hanging.most_in_flight <= 3
+
+
+class Poisoned:
+    """A queue that cannot write what is found out about one user."""
+
+    def __init__(self, inner: Polls, poison: UUID) -> None:
+        self._inner = inner
+        self._poison = poison
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def commit(self, verdicts: Sequence[Any], **when: Any) -> frozenset[int]:
+        """Fail for the one user's connections, as a whole."""
+        if any(each.change and each.claim.user.user_id == self._poison for each in verdicts):
+            raise ZeroDivisionError
+        return await self._inner.commit(verdicts, **when)
+
+
+async def test_a_user_that_cannot_be_written_is_lost_alone() -> None:
+    """All others of its batch are committed; that user backs off, and is logged once a poll."""
+    rig = Rig(wrap=lambda polls: Poisoned(polls, user(7)))
+    await rig.register(30)
+    async with rig.running():
+        await rig.until(lambda: len(rig.verdicts) == 30)
+    seen = [each.connection async for each in rig.store.views.connections()]
+    assert len(seen) == 29
+    assert rig.events().count("poll.crashed") == 1
+    member = await rig.store.cohort.member(TARGET, user(7))
+    assert member is not None
+    assert (member.outcome, member.failures) == ("malformed", 1)
 
 
 async def test_one_404_declares_nobody_gone() -> None:
@@ -168,6 +269,7 @@ async def test_a_crash_in_one_poll_ends_no_other() -> None:
     async with rig.running():
         await rig.until(lambda: len(rig.verdicts) >= 4)
     assert rig.events().count("poll.crashed") == 1
+    assert rig.metrics.of("job_crashed") == [("poll",)]
     assert rig.poller.in_hand == 0
 
 
@@ -259,13 +361,13 @@ async def test_a_time_to_wait_is_honoured_by_what_was_claimed_before_it() -> Non
 
 async def test_what_one_replica_learns_of_a_target_stops_the_other() -> None:
     """Two pollers on one store: one meets the revoked key, the other one asks nothing and tells nothing."""
-    first = Rig(junction=FakeJunction(script=lambda _: REJECTED))
+    first = Rig(junction=revoked())
     second = Rig(store=first.store)
     await first.register(20)
     async with first.running():
         await first.until(lambda: first.target.health.rejected is not None)
         await asyncio.sleep(0.1)
-    second.target._lessons.clear()  # it runs for longer already
+    second.target._lessons.clear()  # it has been running for longer
     async with second.running():
         await asyncio.sleep(0.3)
     assert second.junction.asked.total() == 0
@@ -275,7 +377,7 @@ async def test_what_one_replica_learns_of_a_target_stops_the_other() -> None:
 
 async def test_a_new_process_probes_a_rejected_target_at_once() -> None:
     """It may have been started with a new key; its success lets everybody go on."""
-    first = Rig(junction=FakeJunction(script=lambda _: REJECTED))
+    first = Rig(junction=revoked())
     await first.register(20)
     async with first.running():
         await first.until(lambda: first.target.health.rejected is not None)

@@ -88,6 +88,31 @@ async def test_a_job_that_failed_is_tried_again_soon() -> None:
     assert await replicas.tick(job) == 2
 
 
+async def test_a_job_may_be_tried_again_within_seconds_and_then_ever_later() -> None:
+    """Up to the wait of every job; a run that does its work begins anew."""
+    replicas = Replicas()
+    replicas.ends.set()
+    results = iter([*[False] * 10, True, False])
+
+    async def work() -> bool:
+        replicas.runs += 1
+        return next(results)
+
+    job = Job(name="discover", every=HOUR, work=work, first_retry=timedelta(seconds=2))
+    waits = []
+    for _ in range(12):
+        runs = replicas.runs
+        waited = timedelta(0)
+        while replicas.runs == runs:
+            replicas.one.tick(job)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
+            waited += timedelta(seconds=2)
+            replicas.now += timedelta(seconds=2)
+        waits.append(waited.total_seconds())
+    assert waits[1:] == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 3600]
+
+
 async def test_a_job_that_is_stopped_is_done_by_the_next() -> None:
     """A daemon that drains gives it back."""
     replicas = Replicas()

@@ -41,6 +41,8 @@ class FakeJunction:
     in_flight: int = 0
     most_in_flight: int = 0
     pages: list[UserPage | Answer] = field(default_factory=list)
+    team: Callable[[], UserPage | Answer] = lambda: UserPage(users=(), total=0)
+    questions: int = 0
 
     async def connections(self, user_id: UUID) -> Answer:
         """Answer as scripted."""
@@ -69,9 +71,12 @@ class FakeJunction:
         return Snapshot(connections=rows)
 
     async def users(self, *, offset: int, limit: int) -> Answer | UserPage:
-        """Give the next scripted page."""
+        """Give the next scripted page; a page of one user is the question about the target itself."""
         assert offset >= 0
         assert limit > 0
+        if limit == 1:
+            self.questions += 1
+            return self.team()
         return self.pages.pop(0)
 
     async def errored_connections(self) -> int | None:

@@ -85,6 +85,22 @@ async def test_an_address_in_use_is_one_clear_line(world: World) -> None:
             await world.server(port).start()
 
 
+@pytest.mark.parametrize("host", ["::", "::0"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_every_address_of_ipv6_is_every_address(world: World, host: str, address: str) -> None:
+    """Probes and Prometheus come over IPv4, too."""
+    url_host = f"[{address}]" if ":" in address else address
+    async with world.serving(host=host) as port, httpx.AsyncClient() as client:
+        assert (await client.get(f"http://{url_host}:{port}/healthz")).status_code == 200
+
+
+async def test_one_address_of_ipv6_is_that_address_alone(world: World) -> None:
+    """Loopback of IPv6 is not that of IPv4."""
+    async with world.serving(host="::1") as port:
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+
 async def test_a_slow_client_does_not_hold_up_the_end(world: World) -> None:
     """Whoever sends half a request is not waited for."""
     server = world.server()

@@ -39,13 +39,12 @@ class World:
     def server(self, port: int = 0, **settings: Any) -> Server:
         """Return a server of this world."""
         return Server(
-            host="127.0.0.1",
             port=port,
             exporter=self.page,  # type: ignore[arg-type]  # a page is all that is asked of it
             ping=self.ping,
             failing=lambda: self.failing,
             unready=lambda: self.unready,
-            **settings,
+            **({"host": "127.0.0.1"} | settings),
         )
 
     @asynccontextmanager

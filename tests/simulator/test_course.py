@@ -12,7 +12,7 @@ from monitor.simulator.orders import Order
 ALL_KINDS = {
     "changes": {
         "per_second": 20,
-        "shares": {each: 1 for each in Do if each is not Do.WAVE},
+        "shares": {each: 1 for each in Do if each not in {Do.WAVE, Do.DELETE_USERS}},
     }
 }
 
@@ -92,6 +92,14 @@ def test_a_wave_breaks_a_share_of_one_provider() -> None:
     }
     garmins = len(list(simulator.world.users.linked("garmin")))
     assert len(simulator.ledger) == pytest.approx(garmins / 2, rel=0.3)
+
+
+@pytest.mark.parametrize(("users", "deleted"), [(60, 30), (9, 4), (1, 0), (0, 0)])
+def test_half_a_cohort_is_deleted(users: int, deleted: int) -> None:
+    """Half of those who are there, and no user twice."""
+    simulator = run({"users": users, "timeline": [{"at": 1, "do": "delete_users", "share": 0.5}]}, [1.0])
+    assert len({each.user_id for each in simulator.ledger}) == len(simulator.ledger) == deleted
+    assert simulator.world.users.present == users - deleted
 
 
 def test_the_timeline_happens_in_its_order() -> None:

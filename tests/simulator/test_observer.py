@@ -12,7 +12,8 @@ from monitor.simulator import Change, Do, ImpossibleChangeError, Kind, Scenario,
 from monitor.simulator.orders import Order
 
 Row = dict[str, Any]
-DOINGS = [do for do in Do if do not in {Do.WAVE, Do.NEW_USER, Do.DELETE_USER, Do.RESTORE_USER}]
+NOT_OF_ONE_ROW = {Do.WAVE, Do.NEW_USER, Do.DELETE_USER, Do.DELETE_USERS, Do.RESTORE_USER}
+DOINGS = [do for do in Do if do not in NOT_OF_ONE_ROW]
 
 
 def observe(simulator: Simulator, index: int) -> dict[str, Row]:

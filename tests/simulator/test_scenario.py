@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from monitor.simulator import Do, Fault, Scenario, ScenarioError, Simulator, loa
 from monitor.simulator.orders import ClearStep, FaultStep, Step, seconds
 
 EXAMPLE = Path(__file__).parent / "scenarios" / "wave.yaml"
+ISOLATION = EXAMPLE.with_name("isolation.yaml")
 
 
 def test_the_example_is_read() -> None:
@@ -33,6 +35,25 @@ def test_the_example_happens() -> None:
     simulator.course.advance(60)
     assert {Do.WAVE, Do.BREAK, Do.HEAL, Do.DELETE_USER} <= {change.do for change in simulator.ledger}
     assert simulator.course.finished
+
+
+def test_every_fault_of_isolation_can_be_scheduled() -> None:
+    """The file names each one with its options, and the world runs through it."""
+    scenario = load(ISOLATION)
+    scheduled = {step.fault for step in scenario.timeline if isinstance(step, FaultStep)}
+    assert scheduled == {
+        Fault.STATUS,
+        Fault.EMPTY_LIST,
+        Fault.MISSING_PROVIDER,
+        Fault.RESTAMP,
+        Fault.ODD_DATES,
+        Fault.ODD_TEXTS,
+        Fault.SHORT_PAGES,
+        Fault.TIMEOUT,
+    }
+    simulator = Simulator(scenario)
+    simulator.course.advance(600)
+    assert Counter(change.do for change in simulator.ledger) == {Do.SET_STATUS: 1, Do.DELETE_USERS: 10}
 
 
 def test_the_documented_scenario_is_valid() -> None:
@@ -70,6 +91,15 @@ def test_an_empty_file_is_the_default() -> None:
             "s.yaml: timeline[0].fro: unknown key; did you mean for?",
         ),
         ("timeline: [{at: 1, do: wave}]", "s.yaml: timeline[0]: wave needs a provider"),
+        ("timeline: [{at: 1, do: fault, fault: status}]", "s.yaml: timeline[0]: fault status needs a status"),
+        (
+            "timeline: [{at: 1, do: fault, fault: missing_provider}]",
+            "s.yaml: timeline[0]: fault missing_provider needs a provider",
+        ),
+        (
+            "timeline: [{at: 1, do: set_status, status: Paused}]",
+            "s.yaml: timeline[0]: set_status needs a status that the vendor does not document",
+        ),
         ("timeline: [{at: 1, do: pause, error_type: x}]", "s.yaml: timeline[0]: pause takes no error_type"),
         ("timeline: [1]", "s.yaml: timeline[0]: expected keys and values, got 1"),
         ("- 1", "s.yaml: expected keys and values"),

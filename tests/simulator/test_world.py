@@ -162,6 +162,23 @@ def test_a_changed_error_always_has_a_later_time(world: World) -> None:
     assert second > first
 
 
+def test_an_unknown_status_ends_an_error_and_can_be_any_word(world: World) -> None:
+    """The vendor may invent a status tomorrow; the error's details go with the error."""
+    user_id, slug = find(world, "error")
+    change = one(world.change(Do.SET_STATUS, user_id, slug, status="reauthorizing"))
+    assert (change.kind, change.previous_status, change.status) == (Kind.STATUS_CHANGED, "error", "reauthorizing")
+    assert (change.error_type, row(world, user_id, slug).failure) == (None, None)
+
+
+def test_the_same_status_again_is_no_change(world: World) -> None:
+    """Nothing is written that nobody could see; another word is a change."""
+    user_id, slug = find(world)
+    world.change(Do.SET_STATUS, user_id, slug, status="reauthorizing")
+    with pytest.raises(ImpossibleChangeError, match="is reauthorizing already"):
+        world.change(Do.SET_STATUS, user_id, slug, status="reauthorizing")
+    assert one(world.change(Do.SET_STATUS, user_id, slug, status="expiring")).previous_status == "reauthorizing"
+
+
 def test_a_deleted_user_returns_without_connections(world: World) -> None:
     """A deletion takes the rows; undoing it brings the user back, and links must be made anew."""
     user_id, slug = find(world)

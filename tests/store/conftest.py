@@ -8,7 +8,7 @@ from sqlalchemy.engine import make_url
 
 from monitor.store import open_store
 from monitor.store.memory import MemoryStore
-from tests.postgres import let_in
+from tests.postgres import HOSTILE, let_in
 from tests.store.contract_recount import agrees
 from tests.store.contract_stage import Stage
 from tests.store.pgbouncer import pooled
@@ -37,8 +37,8 @@ def migrated_sqlite_url(migrated_sqlite_file: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def migrated_postgres_url(postgres_server: Server, postgres_template: str) -> Iterator[str]:
-    """Give the URL of a database at the newest schema."""
-    with postgres_server.database(template=postgres_template) as url:
+    """Give the URL of a database at the newest schema, with defaults that the store must not depend on."""
+    with postgres_server.database(template=postgres_template, settings=HOSTILE) as url:
         yield url
 
 

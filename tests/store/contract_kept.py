@@ -17,6 +17,8 @@ from monitor.store.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
+    from uuid import UUID
 
     from monitor.core.alerting import Alert
     from monitor.ports import Store
@@ -55,6 +57,24 @@ async def undecided(store: Store) -> int:
     (row,) = await _rows(store, _UNDECIDED)
     amount: int = row.amount
     return amount
+
+
+async def unlisted(store: Store) -> dict[UUID, datetime]:
+    """Return the users that a complete list did not name although they are missing, with when it was read."""
+    if isinstance(store, MemoryStore):
+        rows = store.cohort._tables.rows.values()
+        return {each.user.user_id: each.unlisted_at for each in rows if each.unlisted_at is not None}
+    asked = select(sql.users.c.user_id, sql.users.c.unlisted_at).where(sql.users.c.unlisted_at.is_not(None))
+    return {each.user_id: each.unlisted_at for each in await _rows(store, asked)}
+
+
+async def discovered_at(store: Store, target: str) -> datetime | None:
+    """Return when a target's list was first read whole."""
+    if isinstance(store, MemoryStore):
+        return store.cohort._tables.discovered_at.get(target)
+    (row,) = await _rows(store, select(sql.targets.c.discovered_at).where(sql.targets.c.name == target))
+    found: datetime | None = row.discovered_at
+    return found
 
 
 async def _rows(store: Store, statement: Any) -> Sequence[Record]:

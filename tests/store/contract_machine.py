@@ -16,7 +16,7 @@ from monitor.ports import Done, ListedUser, Store
 from monitor.store.memory import MemoryStore
 from tests.store.contract_recount import agrees
 from tests.store.contract_side import USERS, Answer, Side
-from tests.store.contract_stage import LEASE, OTHER_TARGET, PACE, START, TARGET
+from tests.store.contract_stage import CADENCE, LEASE, OTHER_TARGET, PACE, START, TARGET
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -174,8 +174,8 @@ class Twins(RuleBasedStateMachine):
     @rule(where=targets, seconds=st.sampled_from([10, 600]))
     def bring_forward(self, where: str, seconds: int) -> None:
         """Poll more often."""
-        interval, now = timedelta(seconds=seconds), self._next()
-        self._both(lambda side: side.store.polls.bring_forward(where, interval=interval, now=now))
+        cadence, now = replace(CADENCE, interval=timedelta(seconds=seconds)), self._next()
+        self._both(lambda side: side.store.polls.bring_forward(where, cadence=cadence, now=now))
 
     @rule(limit=st.sampled_from([1, 2, 500, 500]), pause=st.sampled_from([0, 0, 1, 30]))
     def settle(self, limit: int, pause: int) -> None:

@@ -55,9 +55,9 @@ class Side:
         if kind == "unchanged" and claim.digest == digest(*found):
             return judge.unchanged(claim, CADENCE, now)
         if kind == "missing":
-            return judge.missing(claim, known, CADENCE, now, trusted=True)
+            return judge.missing(claim, known, CADENCE, now)
         if kind == "invalid":
-            return judge.invalid(claim, "no", now)
+            return judge.invalid(claim, "no", CADENCE, now)
         return judge.unobserved(claim, Outcome.TIMEOUT, CADENCE, now)
 
     async def take(self, limit: int, now: datetime) -> dict[str, Any] | None:

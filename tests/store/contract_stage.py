@@ -10,9 +10,10 @@ from uuid import UUID
 from monitor.core import judge
 from monitor.core.budget import Pace
 from monitor.core.evaluation import evaluate
-from monitor.core.judge import Cadence
+from monitor.core.judge import CALM, Cadence, TargetView
 from monitor.core.model import Connection, Snapshot
 from monitor.core.policy import Policy, Severity
+from monitor.core.target_health import Fault, TargetHealth, TargetVerdict
 from monitor.ports import ListedUser, TransitionFilter
 from tests.store import contract_kept as kept
 from tests.store.telling import all_waiting
@@ -32,7 +33,13 @@ START: Final = datetime(2025, 3, 1, 12, 0, 0, 123457, tzinfo=UTC)
 LEASE: Final = timedelta(seconds=25)
 PACE: Final = Pace(rate=1e9)
 """No limit at all."""
-CADENCE: Final = Cadence(interval=timedelta(minutes=15), gone_interval=timedelta(days=1))
+CADENCE: Final = Cadence(
+    interval=timedelta(minutes=15), gone_interval=timedelta(days=1), believe_absence_after=timedelta(0)
+)
+"""Connections that are missing are believed to be at once: how absences are confirmed is the core's affair."""
+FORGETFUL: Final = TargetView(
+    health=TargetHealth(verdicts={"not_found": TargetVerdict(fault=Fault.NOT_FOUND, since=START)})
+)
 POLICY: Final = Policy(severities={"unknown": Severity.NONE, "provider_credential_error": Severity.CRITICAL})
 ANN, BOB, CID, DAN = (UUID(int=number) for number in range(1, 5))
 
@@ -121,8 +128,8 @@ class Stage:
         """Poll a user once, with 404 for an answer."""
         self.later(minutes=1)
         claim = await self.take(user)
-        known = await self.recall(claim) if judge.confirms(claim, self.now, trusted=trusted) else None
-        return await self.commit(judge.missing(claim, known, CADENCE, self.now, trusted=trusted))
+        view = CALM if trusted else FORGETFUL
+        return await self.commit(judge.missing(claim, await self.recall(claim), CADENCE, self.now, view))
 
     async def go(self, user: UUID) -> Verdict:
         """Poll a user twice, with 404 both times: it is gone."""
@@ -135,9 +142,11 @@ class Stage:
         return await self.commit(judge.unobserved(await self.take(user), outcome, CADENCE, self.now))
 
     async def refuse(self, user: UUID, reason: str = "not a user id") -> Verdict:
-        """Poll a user once, with 422 for an answer."""
-        self.later(minutes=1)
-        return await self.commit(judge.invalid(await self.take(user), reason, self.now))
+        """Poll a user twice, with 422 for an answer: it is invalid."""
+        for _ in range(2):
+            self.later(minutes=1)
+            verdict = await self.commit(judge.invalid(await self.take(user), reason, CADENCE, self.now))
+        return verdict
 
     async def commit(self, verdict: Verdict) -> Verdict:
         """Commit one verdict whose lease holds."""

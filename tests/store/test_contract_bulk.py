@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from monitor.core import judge
-from monitor.core.model import Intent
+from monitor.core.model import EARLIEST_VENDOR_TIME, LATEST_VENDOR_TIME, Intent
 from monitor.core.tally import Count, Key
 from monitor.ports import Registered
 from tests.store.contract_stage import ANN, CADENCE, LEASE, START, TARGET, broken, connected
@@ -93,8 +93,8 @@ async def test_commits_at_the_same_time_all_count(stage: Stage) -> None:
 async def test_times_keep_their_microseconds(stage: Stage) -> None:
     """Wherever one is kept, up to the far ends of what a vendor may say."""
     odd = START + timedelta(microseconds=1)
-    early = datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=START.tzinfo)
-    late = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=START.tzinfo)
+    early = EARLIEST_VENDOR_TIME + timedelta(microseconds=1)
+    late = LATEST_VENDOR_TIME
     stage.now = odd
     await stage.register(ANN)
     stage.now += timedelta(microseconds=1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -126,16 +127,24 @@ async def test_gone_users_are_claimed_when_they_are_due(stage: Stage) -> None:
     assert await stage.claim() == [ANN]
 
 
-async def test_paused_invalid_and_removed_users_are_never_claimed(stage: Stage) -> None:
-    """Nobody asks for a user that a person or the vendor took out, due or named."""
-    await stage.register(ANN, BOB, CID, DAN)
-    await stage.refuse(CID)
+async def test_paused_and_removed_users_are_never_claimed(stage: Stage) -> None:
+    """Nobody asks for a user that a person took out, due or named."""
+    await stage.register(ANN, BOB, DAN)
     await stage.store.cohort.set_intent(TARGET, [ANN], Intent.PAUSED, now=stage.now)
     await stage.store.cohort.set_intent(TARGET, [BOB], Intent.REMOVED, now=stage.now)
     stage.later(days=2)
-    named = await stage.store.polls.claim_users(TARGET, [ANN, BOB, CID], now=stage.now, lease=LEASE)
+    named = await stage.store.polls.claim_users(TARGET, [ANN, BOB], now=stage.now, lease=LEASE)
     assert named == []
     assert await stage.claim() == [DAN]
+
+
+async def test_invalid_users_are_claimed_when_they_are_due(stage: Stage) -> None:
+    """An invalid user may become valid, so it is asked for, seldom."""
+    await stage.register(CID)
+    verdict = await stage.refuse(CID)
+    assert await stage.claim() == []
+    stage.now = verdict.next_poll_at
+    assert await stage.claim() == [CID]
 
 
 async def test_named_users_are_claimed_whether_due_or_not(stage: Stage) -> None:
@@ -176,7 +185,7 @@ async def test_a_shorter_interval_brings_forward_who_is_due_after_it(stage: Stag
     await stage.register(ANN, BOB)
     verdict = await stage.see(ANN)
     shorter = (verdict.next_poll_at - stage.now) / 2
-    assert await stage.store.polls.bring_forward(TARGET, interval=shorter, now=stage.now) == 1
+    assert await stage.store.polls.bring_forward(TARGET, cadence=replace(CADENCE, interval=shorter), now=stage.now) == 1
     assert await due_at(stage, ANN) == next_due(ANN, shorter, stage.now)
     assert await due_at(stage, BOB) == START
 
@@ -185,7 +194,7 @@ async def test_bringing_forward_delays_nobody(stage: Stage) -> None:
     """An interval that did not get shorter moves nobody."""
     await stage.register(ANN)
     verdict = await stage.see(ANN)
-    assert await stage.store.polls.bring_forward(TARGET, interval=CADENCE.interval, now=stage.now) == 0
+    assert await stage.store.polls.bring_forward(TARGET, cadence=CADENCE, now=stage.now) == 0
     assert await due_at(stage, ANN) == verdict.next_poll_at
 
 
@@ -193,12 +202,17 @@ async def test_bringing_forward_is_of_one_target(stage: Stage) -> None:
     """Another target has an interval of its own."""
     await stage.register(ANN)
     verdict = await stage.see(ANN)
-    assert await stage.store.polls.bring_forward(OTHER_TARGET, interval=AN_INSTANT, now=stage.now) == 0
+    assert (
+        await stage.store.polls.bring_forward(
+            OTHER_TARGET, cadence=replace(CADENCE, interval=AN_INSTANT), now=stage.now
+        )
+        == 0
+    )
     assert await due_at(stage, ANN) == verdict.next_poll_at
 
 
 async def test_bringing_forward_leaves_gone_paused_and_invalid_users_alone(stage: Stage) -> None:
-    """Gone users have an interval of their own; nobody asks for the others."""
+    """Gone and invalid users have an interval of their own; nobody asks for paused ones."""
     await stage.register(ANN, BOB, CID)
     for user in (BOB, CID):
         await stage.see(user)
@@ -206,8 +220,22 @@ async def test_bringing_forward_leaves_gone_paused_and_invalid_users_alone(stage
     await stage.store.cohort.set_intent(TARGET, [BOB], Intent.PAUSED, now=stage.now)
     await stage.refuse(CID)
     before = [await due_at(stage, user) for user in (ANN, BOB, CID)]
-    assert await stage.store.polls.bring_forward(TARGET, interval=AN_INSTANT, now=stage.now - timedelta(days=1)) == 0
+    cadence = replace(CADENCE, interval=AN_INSTANT)
+    assert await stage.store.polls.bring_forward(TARGET, cadence=cadence, now=stage.now) == 0
     assert [await due_at(stage, user) for user in (ANN, BOB, CID)] == before
+
+
+async def test_a_clock_that_is_set_back_delays_nobody(stage: Stage) -> None:
+    """Whoever is due later than any rule would have it is brought forward: gone, invalid and throttled users too."""
+    await stage.register(ANN, BOB, CID, DAN)
+    await stage.see(BOB)
+    await stage.go(ANN)
+    await stage.refuse(CID)
+    await stage.fail(DAN, Outcome.THROTTLED)
+    back = stage.now - timedelta(days=30)
+    assert await stage.store.polls.bring_forward(TARGET, cadence=CADENCE, now=back) == 4
+    for user, wait in ((ANN, 86400), (BOB, 900), (CID, 86400), (DAN, 900)):
+        assert back < await due_at(stage, user) <= back + timedelta(seconds=wait)
 
 
 async def test_claims_made_at_the_same_time_share_nobody(stage: Stage) -> None:

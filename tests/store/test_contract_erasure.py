@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
 
 from monitor.core.model import Intent, Kind
 from monitor.core.tally import Count
 from monitor.ports import Done
-from tests.store.contract_stage import ANN, BOB, OTHER_TARGET, TARGET, broken, connected
+from monitor.store import SqlStore, tables
+from tests.store.contract_stage import ANN, BOB, OTHER_TARGET, TARGET, Stage, broken, connected
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
-    from tests.store.contract_stage import Stage
+    from monitor.ports import Store
 
 
 async def live(stage: Stage, user: UUID, *, target: str = TARGET) -> None:
@@ -105,6 +109,53 @@ async def test_an_erased_user_can_be_registered_again(stage: Stage) -> None:
     await stage.see(ANN, connected())
     (fact,) = await stage.transitions()
     assert (fact.kind, fact.baseline) == (Kind.APPEARED, True)
+
+
+async def test_an_erased_user_is_not_registered_by_discovery(stage: Stage) -> None:
+    """Who asked to be forgotten stays away, however often the target lists it; others come as before."""
+    await stage.register(ANN)
+    await stage.store.cohort.erase(TARGET, ANN)
+    came = await stage.register(ANN, BOB, revive=False)
+    assert (came.added, came.returned, came.known) == (1, 0, 0)
+    assert await stage.store.cohort.member(TARGET, ANN) is None
+    assert (await stage.register(ANN, target=OTHER_TARGET, revive=False)).added == 1
+
+
+async def test_a_person_brings_an_erased_user_back(stage: Stage) -> None:
+    """Then it is a user as every other, also to discovery."""
+    await stage.register(ANN)
+    await stage.store.cohort.erase(TARGET, ANN)
+    assert (await stage.register(ANN)).added == 1
+    assert (await stage.register(ANN, revive=False)).known == 1
+    await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
+    assert (await stage.register(ANN, revive=False)).known == 1
+
+
+async def test_many_erased_users_stay_away(stage: Stage) -> None:
+    """Their hashes are looked up some at a time."""
+    crowd = [UUID(int=number) for number in range(1, 1201)]
+    await stage.register(*crowd)
+    for each in crowd[::100]:
+        await stage.store.cohort.erase(TARGET, each)
+    came = await stage.register(*crowd, revive=False)
+    assert (came.added, came.known) == (0, 1188)
+    assert (await stage.register(*crowd)).added == 12
+
+
+@pytest.mark.parametrize("store_kind", ["sqlite", "postgresql"])
+async def test_what_is_kept_of_an_erased_user_does_not_name_it(store: Store) -> None:
+    """A hash with a salt of the target, and the time."""
+    assert isinstance(store, SqlStore)
+    stage = Stage(store)
+    await stage.register(ANN)
+    await stage.register(ANN, target=OTHER_TARGET)
+    for target in (TARGET, OTHER_TARGET):
+        await store.cohort.erase(target, ANN)
+    async with store._database.reading() as connection:
+        kept = (await connection.execute(select(tables.erased))).all()
+    assert len({row.digest for row in kept}) == 2
+    assert not [row for row in kept if ANN.bytes in row.digest or ANN.hex.encode() in row.digest]
+    assert all(abs(row.erased_at - datetime.now(UTC)) < timedelta(minutes=1) for row in kept)
 
 
 async def _pause(stage: Stage, user: UUID) -> None:

@@ -10,12 +10,17 @@ import pytest
 
 from monitor.core.diff import replay
 from monitor.core.model import Kind
+from monitor.core.policy import IncidentRule
 from monitor.ports import Done
+from tests.store import contract_kept as kept
 from tests.store.contract_stage import ANN, BOB, POLICY, TARGET, broken, connected
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from monitor.ports import Cursor
     from tests.store.contract_stage import Stage
+    from tests.store.telling import Teller
 
 LATER = timedelta(days=1000)
 
@@ -164,3 +169,67 @@ async def test_a_walk_goes_on_where_it_stopped(stage: Stage) -> None:
         step = await stage.store.upkeep.prune_transitions(stage.now + LATER, limit=3, cursor=cursors[-1])
         cursors.append(step.cursor)
     assert len(cursors) - 1 == total // 3 + 1
+
+
+async def test_notifications_for_a_sink_that_is_not_configured_are_given_up_with_their_age(teller: Teller) -> None:
+    """Those for a configured sink wait on, however old they are, and so do younger ones."""
+    for number in range(3):
+        await teller.tell(number, sinks=["pager", "removed"])
+    before = teller.later(days=3)
+    await teller.tell(3, sinks=["pager", "removed"])
+
+    async def give_up() -> Mapping[str, int]:
+        upkeep = teller.store.upkeep
+        return await upkeep.give_up_unconfigured(["log", "pager"], before=before, now=teller.now, limit=2)
+
+    assert [await give_up() for _ in range(3)] == [{"removed": 2}, {"removed": 1}, {}]
+    waiting = await teller.store.outbox.undelivered()
+    assert (waiting["pager"], waiting["removed"]) == (4, 1)
+
+
+async def test_a_notification_in_flight_is_not_given_up(teller: Teller) -> None:
+    """A replica that has the sink still sends it."""
+    await teller.tell(1, sinks=["removed"])
+    await teller.claim("removed")
+    before = teller.now + LATER
+    given_up = teller.store.upkeep.give_up_unconfigured
+    assert await given_up(["log"], before=before, now=teller.now, limit=10) == {}
+    teller.later(hours=1)
+    assert await given_up(["log"], before=before, now=teller.now, limit=10) == {"removed": 1}
+
+
+async def test_an_incident_goes_with_its_age_and_never_while_it_is_open(stage: Stage) -> None:
+    """It is kept as long as the alerts of its members."""
+    stage.policy = replace(POLICY, incident=IncidentRule(min_users=2, min_share=0.1, within=timedelta(minutes=15)))
+    await stage.register(ANN, BOB)
+    for rows in (connected(), broken()):
+        for verdict in await stage.seen_together(ANN, BOB, rows=(rows,)):
+            await stage.commit(verdict)
+        await stage.decide()
+    await stage.store.upkeep.prune_alerts(stage.now + LATER, limit=10)
+    assert len(await kept.incidents(stage.store)) == 1
+    for verdict in await stage.seen_together(ANN, BOB, rows=(connected(),)):
+        await stage.commit(verdict)
+    await stage.decide()
+    stage.later(hours=1)
+    await stage.decide()
+    await stage.store.upkeep.prune_alerts(stage.now, limit=10)
+    assert len(await kept.incidents(stage.store)) == 1
+    await stage.store.upkeep.prune_alerts(stage.now + LATER, limit=10)
+    assert await kept.incidents(stage.store) == []
+
+
+async def test_an_incident_that_resolved_stays_while_a_member_s_alert_is_open(stage: Stage) -> None:
+    """The alert carries its id, and a person asks what it was."""
+    stage.policy = replace(POLICY, incident=IncidentRule(min_users=2, min_share=0.1, within=timedelta(minutes=15)))
+    await stage.register(ANN, BOB)
+    for rows in (connected(), broken()):
+        for verdict in await stage.seen_together(ANN, BOB, rows=(rows,)):
+            await stage.commit(verdict)
+        await stage.decide()
+    stage.later(days=1)
+    await stage.decide()
+    (incident,) = await kept.incidents(stage.store)
+    assert incident.resolved_at is not None
+    await stage.store.upkeep.prune_alerts(stage.now + LATER, limit=10)
+    assert len(await kept.incidents(stage.store)) == 1

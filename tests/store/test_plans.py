@@ -129,7 +129,7 @@ async def take_by_name(store: SqlStore) -> None:
 
 async def bring_forward(store: SqlStore) -> None:
     """Poll more often."""
-    await store.polls.bring_forward(TARGET, interval=timedelta(minutes=14), now=NOW)
+    await store.polls.bring_forward(TARGET, cadence=CADENCE, now=NOW)
 
 
 async def scrape(store: SqlStore) -> None:

@@ -28,7 +28,9 @@ def board() -> Dashboard:
         {
             "Now": _now(),
             "Polling": _polling(),
+            "Users that are not watched": _unwatched(),
             "Rate budget": _budget(),
+            "Evaluation and jobs": _jobs(),
             "Database and delivery": _database(),
             "Process": _process(),
         },
@@ -47,7 +49,7 @@ def _now() -> tuple[Panel, ...]:
         number(
             "Targets that answer",
             "percentunit",
-            "Share of the targets that neither reject the key nor are out of reach.",
+            "Share of the targets that accept the key, can be reached and answer plausibly.",
             f"avg({top('junction_monitor_target_up')})",
             limits=steps((1, GREEN), base=RED),
         ),
@@ -133,6 +135,68 @@ def _polling() -> tuple[Panel, ...]:
             "For how long the active user seen longest ago was not seen.",
             {"{{target}}": f"max by (target) (time() - {top('junction_oldest_snapshot_timestamp_seconds')})"},
             width=8,
+        ),
+    )
+
+
+def _unwatched() -> tuple[Panel, ...]:
+    return (
+        lines(
+            "Unseen users by reason",
+            "short",
+            "Active users whose last two polls or more returned nothing, by the outcome of the last one.",
+            {"{{target}}: {{reason}}": f"max by (target, reason) ({top('junction_monitor_unseen_users', 'reason')})"},
+            width=8,
+        ),
+        lines(
+            "Paused and gone users",
+            "short",
+            "Users that are not polled at the usual pace: paused by a person or invalid, and gone.",
+            {
+                "{{target}}: {{state}}": f"sum by (target, state) ({_unpolled()})",
+            },
+            width=8,
+        ),
+        lines(
+            "Targets that are up",
+            "short",
+            "0 while a target rejects the key, cannot be reached, or answers implausibly.",
+            {"{{target}}": f"min by (target) ({top('junction_monitor_target_up')})"},
+            width=8,
+        ),
+    )
+
+
+def _unpolled() -> str:
+    return top("junction_users", "state", f'{SCOPE}, state=~"paused|gone"')
+
+
+def _jobs() -> tuple[Panel, ...]:
+    waiting = f"max(junction_monitor_undecided_transitions{{{WHERE}}})"
+    oldest = f"max(junction_monitor_oldest_undecided_timestamp_seconds{{{WHERE}}})"
+    return (
+        lines(
+            "Transitions not yet evaluated",
+            "short",
+            "What waits for a decision on alerts, those that were set aside included: back to 0 within seconds.",
+            {"waiting": waiting},
+            width=8,
+        ),
+        lines(
+            "Age of the oldest of them",
+            "s",
+            "For how long the oldest transition has waited for evaluation; 0 where none waits.",
+            {"oldest": f"time() - {oldest} and ({waiting} > 0) or vector(0)"},
+            width=8,
+        ),
+        lines(
+            "Crashed jobs",
+            "short",
+            "Unexpected exceptions by job in each step of the graph: each one is a bug report.",
+            # Prometheus keeps the label job for what it scrapes.
+            {"{{exported_job}}": _grown("junction_monitor_jobs_crashed_total", "exported_job", WHERE)},
+            width=8,
+            bars=True,
         ),
     )
 

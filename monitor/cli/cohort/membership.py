@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from monitor.ports import Registered
 
 All = Annotated[bool, typer.Option("--all", help="All users of the target instead.")]
+LOG_IN_USE = (
+    "what is erased is deleted, but its text stays in the write-ahead log (the file that ends in -wal) as long as "
+    "another program reads the database: end that program; then a daemon empties the log within 6 hours, and without "
+    "one the log goes when the last program closes the database, or type the command again"
+)
 DONE = {Intent.ACTIVE: "resumed", Intent.PAUSED: "paused", Intent.REMOVED: "removed"}
 
 
@@ -53,7 +58,10 @@ def erase(ctx: typer.Context, user_id: UserId, yes: Yes = False, target: Target 
     config = session.configuration(ctx)
     name = session.one_target(config, target)
     session.confirm(f"Delete every trace of user {user} of {name}?", yes=yes)
-    if not session.run(_erase(config, name, user)):
+    known, is_log_empty = session.run(_erase(config, name, user))
+    if not is_log_empty:
+        streams.note(f"monitor: {LOG_IN_USE}")
+    if not known:
         streams.note(f"{user}: not known to {name}")
         raise typer.Exit(1)
     streams.note(f"erased 1 user of {name}")
@@ -108,6 +116,7 @@ async def _set_intent(
         return await store.cohort.set_intent(target, users, intent, now=session.clock())
 
 
-async def _erase(config: "Config", target: str, user_id: "UUID") -> bool:
+async def _erase(config: "Config", target: str, user_id: "UUID") -> tuple[bool, bool]:
+    """Return whether the user was known, and whether nothing of what was deleted is left in the database's log."""
     async with session.opened(config) as store:
-        return await store.cohort.erase(target, user_id)
+        return await store.cohort.erase(target, user_id), await store.upkeep.purge_log()

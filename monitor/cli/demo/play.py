@@ -78,6 +78,8 @@ def _report(found: verdict.Verdict, told: set[str]) -> bool:
         sys.stderr.write(f"{each}\n")
     if found.tally.fleeting:
         sys.stdout.write(f"{found.tally.fleeting} came and went between two polls\n")
+    if found.pending:
+        sys.stdout.write(f"{found.pending} missing connections wait for a second answer to confirm it\n")
     if found.unstable:
         sys.stdout.write(f"{found.unstable} errors of unstable connections are under one alert each\n")
     written = len(found.fired & told)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
+from monitor.core.cadence import CONFIRM_AFTER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime, timedelta
@@ -75,7 +77,8 @@ def reconcile(made: Iterable[Step], found: Iterable[Step], *, blind: timedelta) 
     Args:
         made: the ledger, in order.
         found: the monitor's transitions without those of first snapshots, in order.
-        blind: the longest time between two good polls of one user.
+        blind: the longest time between two good polls of one user. A row that is missing must be so for a minute
+            longer to be believed.
     """
     ledger, monitor = _by_place(made), _by_place(found)
     tally = Tally()
@@ -111,7 +114,7 @@ def _compare(made: list[Step], found: list[Step], blind: timedelta, hidings: lis
                 yield (0, 0, 0), (done + 1, seen + 1)
         for end in range(done + 2, len(made) + 1):
             group = made[done:end]
-            if group[-1].at - group[0].at > blind:
+            if group[-1].at - group[0].at > _unseen_for(group, blind):
                 return
             if group[0].before == group[-1].after:
                 yield (0, len(group), 0), (end, seen)
@@ -133,6 +136,12 @@ def _compare(made: list[Step], found: list[Step], blind: timedelta, hidings: lis
         fleeting=fleeting,
         unexplained=(_told(made, found),) if wrong else (),
     )
+
+
+def _unseen_for(group: list[Step], blind: timedelta) -> timedelta:
+    """Return how long changes may last that the monitor need not see one by one."""
+    is_absent = any(ABSENT in {step.before, step.after} for step in group)
+    return blind + CONFIRM_AFTER if is_absent else blind
 
 
 def _told(made: list[Step], found: list[Step]) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.cli.demo.reconcile import Step, Tally, reconcile
+from monitor.cli.demo.reconcile import ABSENT, Step, Tally, reconcile
 from monitor.core.alerting import FIRES, AlertKind
-from monitor.core.model import Presence
+from monitor.core.model import Kind, Presence
 from monitor.errors import MonitorError
 from monitor.ports import AlertFilter, TransitionFilter
 from monitor.store import open_store
@@ -47,11 +47,13 @@ async def last_round(database: str) -> None:
 class Verdict:
     """What came of it: transitions beside the ledger, and alerts beside the transitions.
 
+    ``pending`` counts connections that are missing and wait for their confirmation; they count as found.
     ``fired`` are the ids of all alerts and incidents that fired. ``unstable`` counts errors that a connection's one
     unstable alert stands for, ``silent`` those that no alert stands for at all.
     """
 
     tally: Tally
+    pending: int
     fired: frozenset[str]
     incidents: int
     unstable: int
@@ -66,6 +68,7 @@ async def judged(database: str, http: httpx.AsyncClient, simulator: str, blind: 
         found = [each async for each in store.views.transitions(TransitionFilter()) if not each.baseline]
         alerts = [each.alert async for each in store.views.alerts(AlertFilter())]
         incidents = await store.views.incidents(since=datetime.min.replace(tzinfo=UTC))
+        pending = await pending_steps(store)
     finally:
         await store.aclose()
     begun = {each.began_by for each in alerts}
@@ -73,7 +76,8 @@ async def judged(database: str, http: httpx.AsyncClient, simulator: str, blind: 
     others = [each for each in found if each.kind in FIRES and each.id not in begun]
     unstable = sum((each.user_id, each.provider) in flapping for each in others)
     return Verdict(
-        tally=reconcile(made(lines), map(found_step, found), blind=blind),
+        tally=reconcile(made(lines), [*map(found_step, found), *pending], blind=blind),
+        pending=len(pending),
         fired=frozenset(str(each.id) for each in alerts if each.fired_at)
         | frozenset(str(each.incident.id) for each in incidents),
         incidents=len(incidents),
@@ -118,6 +122,26 @@ def _faces(kind: str, told: dict[str, Any]) -> dict[str, tuple[str | None, ...]]
         "before": (told["previous_status"], told["previous_error_type"]),
         "after": (told["status"], told["error_type"]),
     }
+
+
+async def pending_steps(store: Store) -> list[Step]:
+    """Return the connections that are missing and not yet believed to be gone, as the steps that they would be."""
+    doubted = {
+        (member.user_id, provider): doubt.since
+        async for member in store.cohort.members(None)
+        for provider, doubt in member.doubts.connections.items()
+    }
+    return [
+        Step(
+            place=(str(view.user_id), view.connection.provider, None),
+            kind=Kind.DISAPPEARED.value,
+            at=doubted[view.user_id, view.connection.provider],
+            before=(view.connection.status, view.connection.error_type),
+            after=ABSENT,
+        )
+        async for view in store.views.connections()
+        if (view.user_id, view.connection.provider) in doubted
+    ]
 
 
 async def _unseen(store: Store, since: datetime) -> bool:

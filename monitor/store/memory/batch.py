@@ -41,13 +41,16 @@ class Batch:
             missing_since=verdict.missing_since,
             digest=verdict.digest,
             failures=verdict.failures,
+            outcome=None if verdict.failed_at is None else verdict.outcome.value,
+            failed_at=verdict.failed_at,
+            doubts=verdict.doubts,
             lease=None,
             leased_until=None,
         )
         self._rows.append(polled if change is None else _moved(row, polled, change))
+        self._counts.update(storable(verdict.counts))
         if change is not None:
             self._transitions.extend((row.key, each) for each in change.transitions)
-            self._counts.update(change.counts)
 
     def apply(self, tables: Tables) -> frozenset[int]:
         """Store it all, and return the keys of the users for which something was stored."""

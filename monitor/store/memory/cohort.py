@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor.core import tally
 from monitor.core.alerting import AlertState
+from monitor.core.judge import NO_DOUBTS
 from monitor.core.model import Intent, Presence, User
 from monitor.ports import Member, Registered
 from monitor.store.memory.tables import Row
@@ -35,7 +36,10 @@ class MemoryCohort:
             user = User(target=target, user_id=each.user_id)
             row = self._tables.rows.get(self._tables.keys.get(user, 0))
             client_user_id = storable(each.client_user_id)
+            if row is None and user in self._tables.erased and not revive:
+                continue
             if row is None:
+                self._tables.erased.discard(user)
                 came["added"] += 1
                 self._add(user, client_user_id, now)
                 continue
@@ -69,7 +73,22 @@ class MemoryCohort:
         firing = (each.view.alert for each in self._tables.alerts.values() if each.key == key)
         self._tables.counts.subtract(tally.of_alerts(each for each in firing if each.state is AlertState.FIRING))
         self._tables.erase(key)
+        self._tables.erased.add(row.user)
         return True
+
+    async def note_discovery(self, target: str, now: datetime) -> None:
+        """Note when the target's user list was first read whole."""
+        self._tables.discovered_at.setdefault(target, now)
+
+    async def note_list(self, target: str, listed: frozenset[UUID], started_at: datetime) -> None:
+        """Note which users that answer 404 a complete list names, and which it does not; see the port."""
+        rows = self._tables.of_target(target)
+        if not any(each.user.user_id in listed for each in rows):
+            return
+        missing = [each for each in rows if each.missing_since is not None]
+        self._tables.put(
+            replace(each, unlisted_at=None if each.user.user_id in listed else started_at) for each in missing
+        )
 
     async def members(self, target: str | None, *, include_removed: bool = False) -> AsyncIterator[Member]:
         """Yield the members ordered by target and user id."""
@@ -120,7 +139,9 @@ def _is_open(row: Row, intent: Intent) -> bool:
 
 def _resumed(row: Row, now: datetime) -> Row:
     awake = replace(row, intent=Intent.ACTIVE, next_poll_at=now, lease=None, leased_until=None)
-    return replace(awake, presence=Presence.PRESENT, reason=None) if row.presence is Presence.INVALID else awake
+    if row.presence is not Presence.INVALID:
+        return awake
+    return replace(awake, presence=Presence.PRESENT, reason=None, outcome=None, failed_at=None, doubts=NO_DOUBTS)
 
 
 def _member(row: Row) -> Member:
@@ -135,4 +156,7 @@ def _member(row: Row) -> Member:
         observed_at=row.observed_at,
         next_poll_at=row.next_poll_at,
         failures=row.failures,
+        outcome=row.outcome,
+        failed_at=row.failed_at,
+        doubts=row.doubts,
     )

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from monitor.core.budget import NEW
-from monitor.core.cadence import next_due
+from monitor.core.cadence import EPOCH, next_due
 from monitor.core.judge import Claim, Known
-from monitor.core.model import UserState
+from monitor.core.model import Outcome, UserState
 from monitor.core.tally import user_state
-from monitor.ports import Claimed, Granted
+from monitor.core.target_health import RECENT_USERS, RecentPoll, RecentPolls, after_question
+from monitor.ports import Assessed, Claimed, Granted
 from monitor.store.memory.batch import Batch
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from monitor.core.budget import Pace
-    from monitor.core.judge import Verdict
+    from monitor.core.judge import Cadence, Verdict
+    from monitor.core.target_health import PollAnswer
     from monitor.store.memory.tables import Row, Tables
 
 
@@ -32,18 +34,42 @@ class MemoryPolls:
 
     async def claim(self, target: str, *, limit: int, now: datetime, lease: timedelta, pace: Pace) -> Claimed:
         """Take users that are due, oldest due first, under a lease, and debit the target's budget for them."""
-        budget = pace.applied(self._tables.budgets.get(target, NEW))
+        asks, budget = pace.applied(self._tables.budgets.get(target, NEW)).ask(now)
         due = (each for each in self._free(target, now) if each.next_poll_at <= now)
         claims = self._lend(heapq.nsmallest(budget.allows(limit, now), due, key=_due), now + lease)
         self._tables.budgets[target] = budget.spend(len(claims), now)
-        return Claimed(claims=claims, budget=self._tables.budgets[target])
+        return Claimed(claims=claims, budget=self._tables.budgets[target], asks=asks)
 
     async def spend(self, target: str, wanted: int, *, now: datetime, pace: Pace) -> Granted:
-        """Debit the target's budget for requests that are not polls of due users, as many as it allows."""
+        """Debit the target's budget for polls of users that a person named, as many as it allows."""
         budget = pace.applied(self._tables.budgets.get(target, NEW))
         allowed = budget.allows(wanted, now)
         self._tables.budgets[target] = budget.spend(allowed, now)
         return Granted(requests=allowed, budget=self._tables.budgets[target])
+
+    async def spend_reserved(self, target: str, wanted: int, *, now: datetime, pace: Pace) -> Granted:
+        """Debit the target's budget for requests beside polls, as many as it allows; a tenth of it is kept for them."""
+        allowed, budget = pace.applied(self._tables.budgets.get(target, NEW)).spend_reserved(wanted, now)
+        self._tables.budgets[target] = budget
+        return Granted(requests=allowed, budget=budget)
+
+    async def assess(
+        self, target: str, answers: Sequence[PollAnswer], *, since: datetime, now: datetime, pace: Pace
+    ) -> Assessed:
+        """Take in what answers, not committed yet, say of their target as a whole."""
+        before = pace.applied(self._tables.budgets.get(target, NEW))
+        recent = self._recent(target, since).with_answers(answers)
+        self._tables.budgets[target] = after = before.after_answers(answers, recent, now)
+        return Assessed(before=before, after=after, recent=recent)
+
+    async def note_question(self, target: str, answer: PollAnswer, *, now: datetime, pace: Pace) -> Assessed:
+        """Take in what came back when the target was asked about itself."""
+        before = pace.applied(self._tables.budgets.get(target, NEW))
+        recent = self._recent(target, answer.asked_at)
+        answered = any(poll.is_usable for poll in recent.polls)
+        health = after_question(before.health, answer, answered_meanwhile=answered, users=recent.users, now=now)
+        self._tables.budgets[target] = after = replace(before, health=health)
+        return Assessed(before=before, after=after, recent=recent)
 
     async def claim_users(
         self, target: str, user_ids: Sequence[UUID], *, now: datetime, lease: timedelta
@@ -79,15 +105,23 @@ class MemoryPolls:
         self._tables.put(replace(each, lease=None, leased_until=None) for each in left)
         return len(left)
 
-    async def bring_forward(self, target: str, *, interval: timedelta, now: datetime) -> int:
-        """Give active and present users that are due later than ``interval`` from now their place in it."""
+    async def bring_forward(self, target: str, *, cadence: Cadence, now: datetime) -> int:
+        """Give active users that are due later than any rule would have them due their place in the interval."""
         late = [
-            each
-            for each in self._tables.of_target(target)
-            if user_state(each.intent, each.presence) == "active" and each.next_poll_at > now + interval
+            row
+            for row in self._tables.of_target(target)
+            if row.pollable
+            and row.next_poll_at > now + cadence.longest_wait(row.presence, failed=row.failed_at is not None)
         ]
-        self._tables.put(replace(each, next_poll_at=next_due(each.user.user_id, interval, now)) for each in late)
+        self._tables.put(
+            replace(row, next_poll_at=next_due(row.user.user_id, cadence.of(row.presence), now)) for row in late
+        )
         return len(late)
+
+    def _recent(self, target: str, since: datetime) -> RecentPolls:
+        active = [row for row in self._tables.of_target(target) if user_state(row.intent, row.presence) == "active"]
+        newest = sorted(map(_recent_poll, active), key=lambda poll: (poll.at, poll.key), reverse=True)
+        return RecentPolls(polls=[poll for poll in newest if poll.at >= since][:RECENT_USERS], users=len(active))
 
     def _free(self, target: str, now: datetime) -> Iterable[Row]:
         return (each for each in self._tables.of_target(target) if each.pollable and each.free(now))
@@ -102,6 +136,12 @@ def _due(row: Row) -> tuple[datetime, int]:
     return row.next_poll_at, row.key
 
 
+def _recent_poll(row: Row) -> RecentPoll:
+    if row.failed_at is not None and row.outcome is not None:
+        return RecentPoll(key=row.key, at=row.failed_at, outcome=Outcome(row.outcome))
+    return RecentPoll(key=row.key, at=row.observed_at or EPOCH, missing=frozenset(row.doubts.connections))
+
+
 def _claim(row: Row) -> Claim:
     return Claim(
         key=row.key,
@@ -113,6 +153,10 @@ def _claim(row: Row) -> Claim:
         failures=row.failures,
         presence=row.presence,
         missing_since=row.missing_since,
+        outcome=row.outcome,
+        doubts=row.doubts,
+        unlisted_at=row.unlisted_at,
+        reason=row.reason,
     )
 
 

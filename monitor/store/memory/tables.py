@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from monitor.core import tally
 from monitor.core.alerting import AlertState
 from monitor.core.clock_steps import is_ahead, is_due
+from monitor.core.judge import NO_DOUBTS, Doubts
 from monitor.core.model import Intent, Presence
 from monitor.ports import LONGEST_RETRY
+from monitor.store.memory.counts import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -48,8 +50,12 @@ class Row:
     reason: str | None = None
     observed_at: datetime | None = None
     missing_since: datetime | None = None
+    unlisted_at: datetime | None = None
     digest: bytes | None = None
     failures: int = 0
+    outcome: str | None = None
+    failed_at: datetime | None = None
+    doubts: Doubts = NO_DOUBTS
     lease: int | None = None
     leased_until: datetime | None = None
     connections: Mapping[str, Held] = field(default_factory=dict)
@@ -58,7 +64,7 @@ class Row:
     @property
     def pollable(self) -> bool:
         """Whether the user is asked for at all."""
-        return self.intent is Intent.ACTIVE and self.presence is not Presence.INVALID
+        return self.intent is Intent.ACTIVE
 
     def free(self, now: datetime) -> bool:
         """Whether no live lease stands on the user."""
@@ -70,7 +76,8 @@ class Row:
             return Counter()
         held = [each.connection for each in self.connections.values()]
         target = self.user.target
-        return tally.of_connections(target, held) + tally.of_user(target, self.intent, self.presence)
+        user = tally.of_user(target, self.intent, self.presence, self.failures, self.outcome)
+        return tally.of_connections(target, held) + user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +116,13 @@ class Waiting:
         free = self.leased_until is None or is_due(self.leased_until, now, lease)
         return free and (self.next_attempt_at is None or is_due(self.next_attempt_at, now, LONGEST_RETRY))
 
+    def is_free(self, now: datetime) -> bool:
+        """Whether nobody has it in hand."""
+        return self.leased_until is None or self.leased_until <= now
+
 
 class Tables:
-    """Everything that is stored. Zero counts are kept, keys and leases are never used again."""
+    """Everything that is stored. Zero counts are kept until they are pruned; keys and leases are never used again."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -129,8 +140,11 @@ class Tables:
         self.alerts: dict[UUID, Filed] = {}
         self.open: dict[UUID, Alert] = {}
         self.incidents: dict[UUID, IncidentView] = {}
-        self.counts: Counter[tally.Key] = Counter()
+        self.counts = Counts()
         self.budgets: dict[str, Budget] = {}
+        self.discovered_at: dict[str, datetime] = {}
+        self.erased: set[User] = set()
+        """Users that were erased; in plain, as all of it is gone with the process."""
         self.reported: dict[str, tuple[int | None, datetime]] = {}
         self._last = 0
 

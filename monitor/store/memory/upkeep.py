@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from monitor.core import tally
 from monitor.core.alerting import AlertState
 from monitor.core.clock_steps import is_due
 from monitor.core.diff import supersedes
-from monitor.ports import Pruned
+from monitor.core.tally import Count, Key
+from monitor.ports import Done, Pruned
+from monitor.store.recount import compared
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from datetime import datetime, timedelta
 
     from monitor.core.model import Transition
-    from monitor.ports import Cursor
+    from monitor.ports import Cursor, Recounted
     from monitor.store.memory.tables import Tables
 
 
@@ -71,17 +76,56 @@ class MemoryUpkeep:
         return len(doomed)
 
     async def prune_alerts(self, before: datetime, *, limit: int) -> int:
-        """Delete up to ``limit`` alerts that are over since before this time, and as many notices; return how many."""
+        """Delete up to ``limit`` alerts, and as many incidents and notices, of before this time; return how many."""
         filed = self._tables.alerts
         ended = [each_id for each_id, each in filed.items() if _past(each.view.resolved_at, before)][:limit]
         for each_id in ended:
             del filed[each_id]
+        open_members = {each.view.alert.incident_id for each in filed.values() if each.view.alert.is_open}
+        incidents = self._tables.incidents
+        over = (each_id for each_id, each in incidents.items() if _past(each.incident.resolved_at, before))
+        gone = [each_id for each_id in over if each_id not in open_members][:limit]
+        for each_id in gone:
+            del incidents[each_id]
         notices, kept = self._tables.notices, self._tables.firing_ids()
         done = ((key, each) for key, each in notices.items() if _past(each.written_at, before))
         old = [key for key, each in done if each.state != AlertState.FIRING or each.alert_id not in kept][:limit]
         for key in old:
             del notices[key]
-        return len(ended) + len(old)
+        return len(ended) + len(gone) + len(old)
+
+    async def give_up_unconfigured(
+        self, sinks: Collection[str], *, before: datetime, now: datetime, limit: int
+    ) -> Mapping[str, int]:
+        """Give up up to ``limit`` notices from before this time that wait for none of ``sinks``; count them by sink."""
+        waiting = (each for each in self._tables.notices.values() if each.written_at is None and each.sink not in sinks)
+        old = [each for each in waiting if each.created_at < before and each.is_free(now)][:limit]
+        for each in old:
+            each.outcome, each.written_at = Done.GAVE_UP.value, now
+            each.error = each.lease = each.leased_until = None
+        return Counter(each.sink for each in old)
+
+    async def prune_counts(self) -> int:
+        """Delete counts at zero that nothing needs, and return how many."""
+        return self._tables.counts.prune()
+
+    async def count_differences(self) -> Mapping[Key, Recounted]:
+        """Count anew, and return where the counts differ from that."""
+        tables = self._tables
+        counted: Counter[Key] = Counter()
+        for row in tables.rows.values():
+            counted.update(row.counts())
+        counted.update(tally.of_alerts(each for each in tables.open.values() if each.state is AlertState.FIRING))
+        for incident in tables.open_incidents:
+            target, provider, error_type = tables.incidents[incident].incident.key
+            counted[Key(target, Count.INCIDENTS, provider, error_type)] += 1
+        counted.update(tally.of_transitions(each for _, each in tables.transitions.values()))
+        return compared(tables.counts, counted)
+
+    async def repair_counts(self, differences: Mapping[Key, Recounted]) -> None:
+        """Move the counts by these differences."""
+        for key, each in differences.items():
+            self._tables.counts[key] += each.counted - each.kept
 
     async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:
         """Look at the next ``limit`` transitions before this time, and delete those that are not the last word."""
@@ -100,6 +144,10 @@ class MemoryUpkeep:
         for each_id in old:
             self._tables.forget(each_id)
         return Pruned(deleted=len(old), cursor=page[-1][0] if len(page) == limit else None)
+
+    async def purge_log(self) -> bool:
+        """There is no log: what is deleted is gone."""
+        return True
 
     @staticmethod
     def _is_superseded(place: Cursor, key: int, each: Transition, walk: list[tuple[Cursor, int, Transition]]) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from monitor.core.model import Transition
     from monitor.core.tally import Key
+    from monitor.core.target_health import TargetHealth
     from monitor.ports import AlertFilter, AlertView, IncidentView, PastSnapshot, TransitionFilter
     from monitor.store.memory.tables import Row, Tables
 
@@ -42,6 +43,10 @@ class MemoryViews:
             oldest=min(seen, default=None),
             latest=max(seen, default=None),
         )
+
+    async def health(self) -> Mapping[str, TargetHealth]:
+        """Return what is known of each target as a whole."""
+        return {name: budget.health for name, budget in self._tables.budgets.items()}
 
     async def evaluation_backlog(self) -> EvaluationBacklog:
         """Return how much waits to be evaluated, and since when."""
