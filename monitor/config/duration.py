@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 from monitor.config.expectation import expected
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SECOND: Final = timedelta(seconds=1)
 LONGEST: Final = timedelta(days=3650)
 """Ten years: further, a due time would soon leave the calendar."""
+
+LONGEST_INTERVAL: Final = timedelta(days=30)
+"""Alert rules look back over up to 2,002 poll intervals (``alerts.flapping.transitions``): 165 years, not 20,000."""
+LONGEST_TIMEOUT: Final = timedelta(minutes=10)
+"""A lease and the shutdown last longer than a request may."""
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _WRITTEN: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([smhd]?)")
@@ -77,7 +85,18 @@ def _a_second_or_more(value: timedelta) -> timedelta:
     return value
 
 
-Timeout = Annotated[Duration, AfterValidator(_above_zero)]
+def _at_most(longest: timedelta) -> Callable[[timedelta], timedelta]:
+    def checked(value: timedelta) -> timedelta:
+        if value > longest:
+            raise expected(f"a duration of {shown(longest)} or less")
+        return value
+
+    return checked
+
+
+Timeout = Annotated[Duration, AfterValidator(_above_zero), AfterValidator(_at_most(LONGEST_TIMEOUT))]
 """How long something may take."""
 Interval = Annotated[Duration, AfterValidator(_a_second_or_more)]
 """How often something is done."""
+PollInterval = Annotated[Interval, AfterValidator(_at_most(LONGEST_INTERVAL))]
+"""How often every user is polled."""

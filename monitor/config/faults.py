@@ -103,7 +103,7 @@ def _of_name(kind: str, context: Mapping[str, Any]) -> str:
 def _expected(kind: str, context: Mapping[str, Any]) -> str:
     if kind in _LIMITS:
         name, text = _LIMITS[kind]
-        return text.format(f"{context[name]:.0f}")
+        return text.format(f"{context[name]:.12g}")  # no limit has more digits
     if kind == "literal_error":
         return str(context["expected"]).replace("'", "")
     return _EXPECTED[kind]

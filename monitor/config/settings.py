@@ -23,7 +23,7 @@ from monitor.config.address import (
     database_address,
     is_sqlite,
 )
-from monitor.config.duration import Duration, Interval, Timeout
+from monitor.config.duration import Duration, Interval, PollInterval, Timeout
 from monitor.config.expectation import expected
 from monitor.config.secret import Key, KeyFile, SecretFile
 from monitor.config.section import STRICT, Section
@@ -56,14 +56,14 @@ NO_TARGET: Final = (
 class Poll(Section):
     """How users are polled."""
 
-    interval: Interval = timedelta(minutes=15)
-    """Every active user is polled once in each interval, spread evenly over it; a duration of 1s or more."""
+    interval: PollInterval = timedelta(minutes=15)
+    """Every active user is polled once in each interval, spread evenly over it; a duration from 1s to 30d."""
 
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 64
     """The most requests in flight, per process."""
 
     timeout: Timeout = timedelta(seconds=15)
-    """The most time one request may take, from start to last byte; a duration."""
+    """The most time one request may take, from start to last byte; a duration of 10m or less."""
 
     max_body_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = 1 << 20
     """The longest answer that is read, in bytes; a longer one is malformed."""

@@ -31,7 +31,7 @@ class WebhookSink(Section):
     """The path of a file with nothing but the secret, read again when it changes; during a rotation a list of two."""
 
     timeout: Timeout = timedelta(seconds=10)
-    """The most time one request may take, from start to last byte; a duration."""
+    """The most time one request may take, from start to last byte; a duration of 10m or less."""
 
     give_up_after: Interval = timedelta(days=3)
     """How long delivery of a notice is tried before it is given up; a duration."""
@@ -73,7 +73,7 @@ class AlertmanagerSink(Section):
     """The path of a file with nothing but that token; it is read again when it changes."""
 
     timeout: Timeout = timedelta(seconds=10)
-    """The most time one request may take, from start to last byte; a duration."""
+    """The most time one request may take, from start to last byte; a duration of 10m or less."""
 
     give_up_after: Interval = timedelta(days=3)
     """How long delivery of a notice is tried before it is given up; a duration."""

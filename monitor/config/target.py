@@ -32,8 +32,8 @@ class Target(Section):
     environment: Environment | None = Field(default=None, validate_default=True)
     """Which of the team's two worlds; null reads it off the key's prefix (pk_ is production, sk_ is sandbox)."""
 
-    max_requests_per_second: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = 50
-    """The most requests a second to this target, shared by all replicas."""
+    max_requests_per_second: Annotated[float, Field(ge=0.001, le=1_000_000, allow_inf_nan=False)] = 50
+    """The most requests a second to this target, shared by all replicas; 0.001 or more."""
 
     discover: bool = False
     """Whether to register every user that the target lists, not only those that were added by hand."""
