@@ -7,6 +7,7 @@
     ├── UsageError              a command cannot be carried out as typed; exit code 2
     └── StoreError
         ├── StoreUnavailable    transient: the database does not answer; the work is tried again
+        │   └── StoreConflict   it does, but another transaction was in the way; no outage, the work is tried again
         ├── SchemaMismatch      fatal: the schema is not at the revision this program was built for
         └── StoreInUse          fatal: another daemon runs on this SQLite file
 
@@ -52,6 +53,13 @@ class StoreUnavailable(StoreError):  # noqa: N818 - it names a state that passes
     def __init__(self, reason: str, remedy: str = REACH) -> None:
         super().__init__(reason)
         self.advice = f"{reason}; {remedy}" if remedy else reason
+
+
+class StoreConflict(StoreUnavailable):
+    """Another transaction was in the way, and nothing was written; the same work succeeds when it is tried again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, remedy="another program changes the same rows; try again")
 
 
 class SchemaMismatch(StoreError):  # noqa: N818 - it names what was found

@@ -7,8 +7,6 @@ answer, the domain series are absent rather than wrong.
 from __future__ import annotations
 
 import asyncio
-import re
-from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -21,6 +19,7 @@ from monitor.core.cadence import needed_rate
 from monitor.core.model import ERROR, OBSERVED, UNSPECIFIED, Outcome
 from monitor.core.tally import Count
 from monitor.errors import StoreError
+from monitor.series import OTHER, SeriesMemory, known_transitions, summed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,12 +33,8 @@ WITHIN: Final = 2.0
 """Seconds that the database has for a scrape."""
 REPORTED_WITHIN: Final = timedelta(minutes=15)
 """An older total of the vendor's is no longer shown: it is asked for every 5 minutes."""
-EXPORTED: Final = 200
-"""Distinct values of a label; the rest reads ``other``."""
-OTHER: Final = "other"
 UNSEEN_REASONS: Final = tuple(outcome.value for outcome in Outcome if outcome not in OBSERVED)
 USER_STATES: Final = ("active", "paused", "gone")
-_WORD: Final = re.compile(r"[a-z0-9_]{1,64}")
 
 Labels = tuple[str, ...]
 
@@ -88,6 +83,7 @@ class Exporter:
         self._rates = rates
         self._interval = interval
         self._clock = clock
+        self._memory = SeriesMemory()
 
     async def render(self, accept: str) -> tuple[bytes, str]:
         """Return the exposition in the format that ``accept`` asks for, and its content type."""
@@ -99,7 +95,7 @@ class Exporter:
         except (StoreError, TimeoutError):
             self._metrics.database_up(up=False)
         else:
-            registry.register(DomainCollector(figures, self._rates, self._interval))
+            registry.register(DomainCollector(figures, self._rates, self._interval, self._memory))
         encode, content_type = exposition.choose_encoder(accept)
         return encode(registry), content_type
 
@@ -134,38 +130,42 @@ class _Programme(Collector):
 class DomainCollector(Collector):
     """Turns the figures of one moment into families."""
 
-    def __init__(self, figures: DomainFigures, rates: Mapping[str, float], interval: timedelta) -> None:
+    def __init__(
+        self,
+        figures: DomainFigures,
+        rates: Mapping[str, float],
+        interval: timedelta,
+        memory: SeriesMemory | None = None,
+    ) -> None:
         self._figures = figures
         self._rates_allowed = rates
         self._interval = interval
+        self._memory = memory or SeriesMemory()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the domain's families."""
         connections = self._sums(Count.CONNECTIONS)
         errors = {key: amount for key, amount in connections.items() if key[2] == ERROR}
-        yield _gauge(
+        yield self._shown(
             "junction_connections", "Connections now, by the vendor's status.", ("provider", "status"),
-            _summed(connections, lambda key: key[:3]),
+            summed(connections, lambda key: key[:3]),
         )  # fmt: skip
-        yield _gauge(
+        yield self._shown(
             "junction_connection_errors", "Connections in error now, by error type.", ("provider", "error_type"),
-            _summed(errors, lambda key: (key[0], key[1], key[3] or UNSPECIFIED)),
+            summed(errors, lambda key: (key[0], key[1], key[3] or UNSPECIFIED)),
         )  # fmt: skip
-        yield _counter(
-            "junction_connection_transitions", "Transitions ever stored.", ("provider", "kind", "error_type"),
-            self._sums(Count.TRANSITIONS),
-        )  # fmt: skip
-        yield _gauge(
+        yield self._transitions({(key[0], key[1]) for key in connections})
+        yield self._shown(
             "junction_resources_unavailable", "Resources that connections cannot give now.", ("provider", "resource"),
-            _summed(self._sums(Count.RESOURCES_UNAVAILABLE), lambda key: key[:3]),
+            summed(self._sums(Count.RESOURCES_UNAVAILABLE), lambda key: key[:3]),
         )  # fmt: skip
-        yield _gauge(
+        yield self._shown(
             "junction_alerts", "Alerts firing now.", ("provider", "severity"),
-            _summed(self._sums(Count.ALERTS), lambda key: key[:3]),
+            summed(self._sums(Count.ALERTS), lambda key: key[:3]),
         )  # fmt: skip
-        yield _gauge(
+        yield self._shown(
             "junction_incidents", "Incidents open now.", ("provider", "error_type"),
-            _summed(self._sums(Count.INCIDENTS), lambda key: key[:3]),
+            summed(self._sums(Count.INCIDENTS), lambda key: key[:3]),
         )  # fmt: skip
         states: dict[Labels, float] = {(target, state): 0 for target in self._rates_allowed for state in USER_STATES}
         states |= {(key[0], key[1]): amount for key, amount in self._sums(Count.USERS).items()}
@@ -242,38 +242,27 @@ class DomainCollector(Collector):
 
     def _sums(self, count: Count) -> dict[Labels, float]:
         """Return the amounts of one count by target and labels, vendor's words made fit for labels."""
-        rows = [(key, amount) for key, amount in self._figures.counts.items() if key.count is count]
-        shown = [_Words(Counter(_by(rows, place))) for place in ("a", "b", "c")]
-        return _summed(
-            {(key.target, key.a, key.b, key.c): amount for key, amount in rows},
-            lambda key: (key[0], *(words(word) for words, word in zip(shown, key[1:], strict=True))),
-        )
+        rows: dict[Labels, int] = {
+            (key.target, key.a, key.b, key.c): amount
+            for key, amount in self._figures.counts.items()
+            if key.count is count
+        }
+        return self._memory.relabelled(count.value, rows)
+
+    def _shown(self, name: str, text: str, labels: Labels, values: Mapping[Labels, float]) -> Metric:
+        """Return a family whose series read 0 when what they count is gone."""
+        return _gauge(name, text, labels, self._memory.gauges(name, values))
+
+    def _transitions(self, providers: Iterable[tuple[str, str]]) -> Metric:
+        name, labels = "junction_connection_transitions", ("provider", "kind", "error_type")
+        values = known_transitions(self._rates_allowed, providers) | self._sums(Count.TRANSITIONS)
+        return _counter(name, "Transitions ever stored.", labels, self._memory.totals(name, values, _as_other))
 
 
-class _Words:
-    """How the values of one label are shown: as sent where they are fit and among the most frequent, else ``other``."""
-
-    def __init__(self, seen: Counter[str]) -> None:
-        fit = sorted(((-amount, word) for word, amount in seen.items() if not word or _WORD.fullmatch(word)))
-        self._kept = frozenset(word for _, word in fit[:EXPORTED])
-
-    def __call__(self, word: str) -> str:
-        return word if word in self._kept else OTHER
-
-
-def _by(rows: Iterable[tuple[Key, int]], place: str) -> Counter[str]:
-    seen: Counter[str] = Counter()
-    for key, amount in rows:
-        seen[getattr(key, place)] += amount
-    return seen
-
-
-def _summed(amounts: Mapping[Labels, float], relabel: Callable[[Labels], Labels]) -> dict[Labels, float]:
-    sums: dict[Labels, float] = {}
-    for labels, amount in amounts.items():
-        shown = relabel(labels)
-        sums[shown] = sums.get(shown, 0) + amount
-    return sums
+def _as_other(labels: Labels) -> Labels:
+    """Return the labels under which transitions are counted whose row was taken away."""
+    target, provider, kind, error_type = labels
+    return target, provider and OTHER, kind, error_type and OTHER
 
 
 def _gauge(name: str, text: str, labels: Labels, values: Mapping[Labels, float]) -> Metric:

@@ -108,9 +108,12 @@ class Pruning:
         snapshots = await self._all(lambda: self.upkeep.prune_snapshots(old, limit=AT_ONCE))
         alerts = await self._all(lambda: self.upkeep.prune_alerts(older, limit=AT_ONCE))
         transitions = await self._transitions(older)
+        counts = await self.upkeep.prune_counts()
         await self._give_up_unconfigured(now)
         await self.upkeep.purge_log()  # of users that were erased while another program read the database, too
-        self.log.info(events.PRUNING_FINISHED, snapshots=snapshots, transitions=transitions, alerts=alerts)
+        self.log.info(
+            events.PRUNING_FINISHED, snapshots=snapshots, transitions=transitions, alerts=alerts, counts=counts
+        )
         return True
 
     async def _give_up_unconfigured(self, now: datetime) -> None:

@@ -27,6 +27,8 @@ LAG_SECONDS: Final = (0.1, 0.5, 1, 2.5, 5, 15, 30, 60, 300, 900, 1800, 3600)
 COMMIT_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 DELAY_SECONDS: Final = (10, 30, 60, 300, 900, 1800, 3600, 2 * 3600, 6 * 3600, 86400)
 RECOVERY_SECONDS: Final = (60, 300, 900, 3600, 6 * 3600, 86400, 2 * 86400, 7 * 86400, 30 * 86400)
+CODES: Final = ("200", "401", "403", "404", "422", "429", "500", "502", "503", "504", "timeout", "connect", "tls")
+"""The codes that rules look for: their counters start at 0."""
 DELIVERY_OUTCOMES: Final = ("delivered", "failed", "rolled_up", "gave_up")
 JOBS: Final = ("claim", "commit", "poll", "evaluate", "notify", "size-up", "prune", "http server", "clock watch", "log")
 """Jobs of every daemon; those of targets and sinks come with them."""
@@ -144,6 +146,8 @@ class ProgrammeMetrics:
             self._poll_children(name)
             for outcome in Outcome:
                 self._polls.labels(name, outcome.value)
+            for code in CODES:
+                self._requests.labels(name, code)
             for each in (self._malformed, self._delay, self._recovery):
                 each.labels(name)
             for job in ("cross-check", "discover"):

@@ -1,7 +1,8 @@
 """Isolation: why each user is not seen, verdicts on targets, doubts about absences, entries set aside, erased ids.
 
 Columns and tables are only added, so that replicas of the release before go on working while the new ones start. Users
-that were paused as invalid become due again, once every `poll.gone_interval`.
+that were paused as invalid become due again, once every `poll.gone_interval`. Counts at zero are deleted; where there
+are very many of one target, the smallest are added up under `other`.
 
 Revision ID: 0004
 Revises: 0003
@@ -27,6 +28,9 @@ ACTIVE = "intent = 'active'"
 CLAIMABLE_BEFORE = "intent = 'active' AND presence <> 'invalid'"
 FAILED = "intent = 'active' AND presence = 'present' AND failed_at IS NOT NULL"
 WAITING_INCIDENT = "written_at IS NULL AND event = 'incident.alert'"
+STATUSES = ("connected", "error", "paused")
+MOST_COUNTS = 1000
+COUNTS = sa.table("counts", *(sa.column(name) for name in ("target_id", "count", "a", "b", "c", "value")))
 SENT = "outcome = 'delivered' AND sink <> 'log'"
 
 
@@ -53,6 +57,7 @@ def upgrade() -> None:
     op.add_column("undecided", sa.Column("set_aside_at", MOMENT))
     op.add_column("undecided", sa.Column("reason", sa.Text()))
     op.add_column("alerts", sa.Column("updates", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("outbox", sa.Column("claimed_at", MOMENT))
     op.create_table(
         "erased",
         sa.Column("target_id", sa.SmallInteger(), nullable=False),
@@ -62,9 +67,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name="fk_erased_target_id"),
     )
     number_outbox(autoincrement=True)
+    bound_counts()
 
 
 def downgrade() -> None:
+    op.drop_column("outbox", "claimed_at")
     number_outbox(autoincrement=False)
     op.drop_table("erased")
     op.drop_column("alerts", "updates")
@@ -97,6 +104,33 @@ def number_outbox(*, autoincrement: bool) -> None:
     partial("ix_outbox_pending", "outbox", ["sink", "next_attempt_at", "id"], "written_at IS NULL")
     partial("ix_outbox_incidents", "outbox", ["sink", "id"], WAITING_INCIDENT)
     partial("ix_outbox_sent", "outbox", ["sink", "written_at"], SENT)
+
+
+def bound_counts() -> None:
+    """Leave as many counts as the program makes from now on: words that were invented made rows without bound."""
+    bind = op.get_bind()
+    bind.execute(COUNTS.delete().where(COUNTS.c.value == 0, COUNTS.c["count"] != "transitions"))
+    # The largest first: those beyond the bound are added up in rows whose unknown words read `other`.
+    ordered = sa.select(COUNTS).order_by(COUNTS.c.value.desc(), COUNTS.c.a, COUNTS.c.b, COUNTS.c.c)
+    for target, count in bind.execute(sa.select(COUNTS.c.target_id, COUNTS.c["count"]).distinct()).all():
+        ours = sa.and_(COUNTS.c.target_id == target, COUNTS.c["count"] == count)
+        rows = [tuple(row) for row in bind.execute(ordered.where(ours))]
+        if count == "users" or len(rows) <= MOST_COUNTS:
+            continue
+        kept = {row[2:5]: row[5] for row in rows[:MOST_COUNTS]}
+        for *_, a, b, c, value in rows[MOST_COUNTS:]:
+            words = other(count, a, b, c)
+            kept[words] = kept.get(words, 0) + value
+        bind.execute(COUNTS.delete().where(ours))
+        named = [dict(zip("abc", words, strict=True)) | {"value": value} for words, value in kept.items()]
+        bind.execute(COUNTS.insert(), [{"target_id": target, "count": count} | each for each in named])
+
+
+def other(count: str, a: str, b: str, c: str) -> tuple[str, str, str]:
+    """Return the words of the row that a count without one of its own belongs to."""
+    if (count == "connections" and b not in STATUSES) or count in {"resources_unavailable", "incidents"}:
+        b = "other"
+    return (a and "other", b, c and "other")
 
 
 def now() -> datetime:

@@ -22,6 +22,11 @@ def furthest(now: datetime, longest: timedelta) -> datetime:
     return now + longest + SKEW
 
 
+def is_ahead(at: datetime, now: datetime) -> bool:
+    """Return whether a time at which something happened lies in the future: the clock was set back since."""
+    return at > furthest(now, timedelta())
+
+
 def is_due(at: datetime, now: datetime, longest: timedelta) -> bool:
     """Return whether a stored time has come, or is further ahead than its rule allows."""
     return at <= now or at > furthest(now, longest)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from monitor.core import incidents
 from monitor.core.alerting import AlertKind, AlertState, Decision, calm, fire, follow, wait, withdraw
-from monitor.core.clock_steps import furthest, is_due
+from monitor.core.clock_steps import is_ahead, is_due
 from monitor.core.incidents import Wave, WaveKey, breaks, key_of, lived, possible, suspicious
 from monitor.core.model import UNSPECIFIED
 from monitor.core.policy import Severity
@@ -71,6 +71,14 @@ class Outcome:
 def evaluate(docket: Docket, policy: Policy, now: datetime) -> Outcome:
     """Return what is decided on ``docket`` at ``now``."""
     return _Evaluation(docket, policy, now).outcome()
+
+
+def has_time_come(alert: Alert, policy: Policy, now: datetime) -> bool:
+    """Return whether time alone may move an alert now, also where a clock that was set back wrote its times."""
+    if alert.due_at is None:
+        return False
+    longest = policy.longest_unstable if alert.kind is AlertKind.UNSTABLE else policy.longest_pending
+    return is_ahead(alert.began_at, now) or is_due(alert.due_at, now, longest)
 
 
 def wave_keys(entries: Sequence[Entry], standing: Iterable[Alert]) -> Counter[WaveKey]:
@@ -141,8 +149,7 @@ class _Evaluation:
 
     def _due(self) -> list[Alert]:
         found = [each for theirs in self._standing.values() for each in theirs.values()]
-        longest = self._policy.longest_wait
-        ripe = [each for each in found if each.due_at is not None and is_due(each.due_at, self._now, longest)]
+        ripe = [each for each in found if has_time_come(each, self._policy, self._now)]
         return sorted(ripe, key=lambda each: (each.confirmed_at, each.id))
 
     def _gather(self, due: Sequence[Alert]) -> None:
@@ -186,7 +193,7 @@ class _Evaluation:
         if rule is None or not possible(rule, wave):
             return None
         first = alert.confirmed_at + rule.hold
-        if first > furthest(self._now, rule.hold):
+        if is_ahead(alert.confirmed_at, self._now):
             return None  # the clock was set back since: how long it has waited is not known
         if self._now < first:
             return wait(alert, first, self._now, "it waits for others like it")

@@ -101,12 +101,16 @@ class Policy:
     incident: IncidentRule | None = None
 
     @property
-    def longest_wait(self) -> timedelta:
-        """The longest time that an alert may wait before it moves again."""
+    def longest_pending(self) -> timedelta:
+        """The longest time after which a pending alert is looked at again."""
         waits = [self.confirm_for, *self.confirm_for_error_types.values()]
-        waits += [self.flapping.within] if self.flapping else []
         waits += [self.incident.longest_hold, self.incident.hold] if self.incident else []
         return max(waits)
+
+    @property
+    def longest_unstable(self) -> timedelta:
+        """The longest time after which the alert of an unstable connection is looked at again."""
+        return self.flapping.within if self.flapping else timedelta()
 
     def severity(self, error_type: str | None, provider: str | None = None) -> Severity:
         """Return how loud an error of this type is; None reads as ``unspecified``."""

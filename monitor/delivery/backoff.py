@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from monitor.ports import LONGEST_RETRY
+
 if TYPE_CHECKING:
     from datetime import datetime
 
-OF_NOTICE: Final = (timedelta(seconds=5), timedelta(hours=1))
+OF_NOTICE: Final = (timedelta(seconds=5), LONGEST_RETRY)
 OF_SINK: Final = (timedelta(seconds=1), timedelta(minutes=1))
 """The first delay and the longest."""
 

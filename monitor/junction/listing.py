@@ -9,12 +9,9 @@ from uuid import UUID
 import msgspec
 
 from monitor.junction.wire import NOTHING, part, storable, usable_time
-from monitor.ports import ListedUser, UserPage
+from monitor.ports import LONGEST_CLIENT_USER_ID, ListedUser, UserPage
 
-LONGEST_NAME: Final = 500
-"""Characters; of up to 4 bytes each, and PostgreSQL's index rows end at 2704 bytes."""
-
-Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
+Name = Annotated[str, msgspec.Meta(max_length=LONGEST_CLIENT_USER_ID)]
 """A customer's own id of a user; a longer one is left out."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 

@@ -11,10 +11,11 @@ from monitor.ports.alerts import (
     Taken,
     WaitingKeys,
 )
-from monitor.ports.junction import Answer, Junction, ListedUser, UserPage
+from monitor.ports.junction import LONGEST_CLIENT_USER_ID, Answer, Junction, ListedUser, UserPage
 from monitor.ports.metrics import Metrics, Poll
 from monitor.ports.outbox import (
     ANSWERED,
+    LONGEST_RETRY,
     Done,
     Firing,
     Notice,
@@ -35,6 +36,7 @@ from monitor.ports.store import (
     Member,
     Polls,
     Pruned,
+    Recounted,
     Registered,
     Store,
     Upkeep,
@@ -44,6 +46,8 @@ from monitor.ports.views import ConnectionView, EvaluationBacklog, Freshness, Pa
 __all__ = [
     "ANSWERED",
     "EVERYTHING",
+    "LONGEST_CLIENT_USER_ID",
+    "LONGEST_RETRY",
     "AlertFilter",
     "AlertView",
     "Alerts",
@@ -73,6 +77,7 @@ __all__ = [
     "Pruned",
     "Receipt",
     "Reception",
+    "Recounted",
     "Registered",
     "SetAside",
     "Sink",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -31,6 +31,10 @@ class Answer:
     def answered(self) -> bool:
         """Whether any HTTP answer came."""
         return self.code.isdigit()
+
+
+LONGEST_CLIENT_USER_ID: Final = 500
+"""Characters; of up to 4 bytes each, and PostgreSQL's index rows end at 2704 bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from uuid import UUID
 
     from monitor.core.alerting import AlertState
 
+LONGEST_RETRY: Final = timedelta(hours=1)
+"""No notification waits longer for its next attempt."""
 Place = tuple[int, str, str]
 """How far a walk through the alerts that fire has come: member, provider, resource."""
 
@@ -125,7 +128,7 @@ class Outbox(Protocol):
         ...
 
     async def sent_since(self, sink: str, since: datetime) -> int:
-        """Return how many notices a sink other than the log was told one by one from ``since`` on."""
+        """Return how many notices a sink other than the log was told one by one in the minute from ``since`` on."""
         ...
 
     async def firing(self, sink: str, *, limit: int, after: Place | None = None) -> Firing:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from monitor.core.budget import Budget, Pace
     from monitor.core.judge import Cadence, Claim, Doubts, Known, Verdict
     from monitor.core.model import Intent, Presence
+    from monitor.core.tally import Key
     from monitor.core.target_health import PollAnswer, RecentPolls
     from monitor.ports.alerts import Alerts
     from monitor.ports.junction import ListedUser
@@ -220,6 +221,14 @@ class Pruned:
     cursor: Cursor | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recounted:
+    """One count that is wrong: as it is kept, and as it should be."""
+
+    kept: int
+    counted: int
+
+
 class Upkeep(Protocol):
     """What one replica does now and then for all: turns at recurring jobs, and what these write."""
 
@@ -255,6 +264,24 @@ class Upkeep(Protocol):
         self, sinks: Collection[str], *, before: datetime, now: datetime, limit: int
     ) -> Mapping[str, int]:
         """Give up up to ``limit`` notices from before this time that wait for none of ``sinks``; count them by sink."""
+        ...
+
+    async def prune_counts(self) -> int:
+        """Delete counts at zero that nothing needs, and return how many; a label that comes again is counted anew.
+
+        Where there are very many running totals, those of providers that are no longer there move to ``other``.
+        """
+        ...
+
+    async def count_differences(self) -> Mapping[Key, Recounted]:
+        """Count connections, users, alerts and incidents anew, and return where the counts differ from that.
+
+        A running total differs where it is less than the transitions that are stored.
+        """
+        ...
+
+    async def repair_counts(self, differences: Mapping[Key, Recounted]) -> None:
+        """Move the counts by these differences, whatever has moved them meanwhile."""
         ...
 
     async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:

@@ -26,6 +26,7 @@ from monitor.core.wording import JOINED
 from monitor.errors import StoreUnavailable
 from monitor.ports import EVERYTHING, SetAside
 from monitor.store import docket, notices, rows
+from monitor.store.conflicts import retry_conflicts
 from monitor.store.counting import move, upsert
 from monitor.store.due import is_unleased
 from monitor.store.leases import FREE, lent
@@ -87,6 +88,7 @@ class SqlAlerts:
         async with self._database.reading() as connection:
             return await docket.waiting(connection, policy, limit=limit, now=now, scope=scope)
 
+    @retry_conflicts
     async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, *, sinks: Collection[str]) -> bool:
         """Write everything that was decided, in one transaction with what it was decided on; the lease ends."""
         async with self._database.writing() as connection:
@@ -96,6 +98,7 @@ class SqlAlerts:
             await _Settlement(connection, self._target_ids, policy).write(taken, outcome, sinks)
         return True
 
+    @retry_conflicts
     async def release(self, taken: Taken) -> None:
         """Give back what was taken and could not be settled."""
         await self._end_lease(taken.lease)
@@ -117,6 +120,7 @@ class SqlAlerts:
             put_back = update(undecided).where(is_set_aside).values(set_aside_at=None, reason=None)
             return (await connection.execute(put_back)).rowcount
 
+    @retry_conflicts
     async def _lease(self, now: datetime, lease: timedelta) -> int | None:
         new = upsert(jobs, self._database.dialect).values(name=JOB).on_conflict_do_nothing()
         taken = update(jobs).where(jobs.c.name == JOB, is_unleased(jobs, now, lease)).values(lent(now, lease))

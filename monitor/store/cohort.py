@@ -12,6 +12,7 @@ from monitor.core.alerting import AlertState
 from monitor.core.model import Intent, Presence
 from monitor.ports import Member, Registered
 from monitor.store import erasure, registration, rows
+from monitor.store.conflicts import retry_conflicts
 from monitor.store.counting import TargetIds, move, of_members
 from monitor.store.paging import Pages
 from monitor.store.tables import alerts, connections, snapshots, targets, transitions, undecided, users
@@ -57,7 +58,10 @@ class SqlCohort:
 
     async def register(self, target: str, users: Iterable[ListedUser], *, now: datetime, revive: bool) -> Registered:
         """Register users; new ones and those that are back are due at once."""
-        listed = list(users)
+        return await self._register(target, list(users), now=now, revive=revive)
+
+    @retry_conflicts
+    async def _register(self, target: str, listed: Sequence[ListedUser], *, now: datetime, revive: bool) -> Registered:
         wanted = {each: storable(name) for each, name in registration.named(listed).items()}
         async with self._database.writing() as connection:
             target_id = await self._target_ids.of(connection, target)
@@ -92,6 +96,7 @@ class SqlCohort:
             after = max(row.id for row in page)
         return frozenset(concerned)
 
+    @retry_conflicts
     async def erase(self, target: str, user_id: UUID) -> bool:
         """Delete every trace of a user but a salted hash, and adjust the counts; running totals stay."""
         async with self._database.writing() as connection:
@@ -166,6 +171,7 @@ class SqlCohort:
                 await connection.execute(update(users).where(theirs).values(unlisted_at=at))
         return found[-1].id if len(found) == PAGE else None
 
+    @retry_conflicts
     async def _decide(
         self, target: str, user_ids: Sequence[UUID] | None, after: int, intent: Intent, now: datetime
     ) -> Sequence[Record]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import BigInteger, and_, case, cast, exists, func, or_, select
 
-from monitor.core.alerting import OPEN, AlertState
+from monitor.core.alerting import OPEN, AlertKind, AlertState
 from monitor.core.evaluation import Docket, Entry, wave_keys
 from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, past_windows, worth_comparing
 from monitor.core.model import UNSPECIFIED, Transition, User
 from monitor.core.tally import Count
 from monitor.ports import Taken, WaitingKeys
 from monitor.store import rows
-from monitor.store.due import has_come, is_too_far_ahead
+from monitor.store.due import has_come, is_ahead, is_too_far_ahead
 from monitor.store.tables import RAISED, alerts, counts, incidents, targets, transitions, undecided, users
 
 if TYPE_CHECKING:
@@ -222,8 +222,14 @@ def _is_open_incident(scope: EvaluationScope) -> ColumnElement[bool]:
 
 
 def _due(policy: Policy, now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Return the conditions under which the time of an alert has come."""
-    return has_come(alerts.c.due_at, now), is_too_far_ahead(alerts.c.due_at, now, policy.longest_wait)
+    """Return the conditions under which the time of an alert has come; see ``has_time_come`` in the core."""
+    is_unstable = alerts.c.kind == AlertKind.UNSTABLE.value
+    is_from_ahead = or_(
+        is_ahead(alerts.c.began_at, now),
+        and_(is_unstable, is_too_far_ahead(alerts.c.due_at, now, policy.longest_unstable)),
+        and_(~is_unstable, is_too_far_ahead(alerts.c.due_at, now, policy.longest_pending)),
+    )
+    return has_come(alerts.c.due_at, now), and_(~has_come(alerts.c.due_at, now), is_from_ahead)
 
 
 def _confirmed(after: datetime, until: datetime) -> tuple[Any, ...]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import or_
 
-from monitor.core.clock_steps import furthest
+from monitor.core import clock_steps
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from sqlalchemy import Column, ColumnElement, Table
 
@@ -29,7 +30,12 @@ def has_come(column: Column[datetime], now: datetime) -> ColumnElement[bool]:
 
 def is_too_far_ahead(column: Column[datetime], now: datetime, longest: timedelta) -> ColumnElement[bool]:
     """Return the condition that a time was stored by a clock that was ahead."""
-    return column > furthest(now, longest)
+    return column > clock_steps.furthest(now, longest)
+
+
+def is_ahead(column: Column[datetime], now: datetime) -> ColumnElement[bool]:
+    """Return the condition that what happened then happened in the future: the clock was set back since."""
+    return column > clock_steps.furthest(now, timedelta())
 
 
 def is_unleased(table: Table, now: datetime, longest: timedelta) -> ColumnElement[bool]:

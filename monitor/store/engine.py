@@ -14,7 +14,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from monitor.errors import StoreError, StoreUnavailable
+from monitor.errors import StoreConflict, StoreError, StoreUnavailable
+from monitor.store.conflicts import CONFLICTS
 from monitor.store.passfile import look_at_passfile
 from monitor.store.tables import to_json
 
@@ -55,8 +56,8 @@ WRONG_ENCODING: Final = (
 )
 UNHEARD_TIMEOUT_MS: Final = 10_000
 """After so long without a sign of life of the server a connection is given up."""
-TRANSIENT: Final = frozenset({"40001", "40P01", "25006", "57P01", "57P02", "57P03", "53300", "53100", "55P03"})
-"""SQLSTATEs that pass: serialization, deadlock, read-only, shutting down, starting up, full, not available."""
+TRANSIENT: Final = frozenset({"25006", "57P01", "57P02", "57P03", "53300", "53100"})
+"""SQLSTATEs that pass: read-only, shutting down, starting up, full."""
 DAMAGED: Final = (
     "the database file {file} is damaged or none of SQLite's ({reason}):"
     " restore a backup, or move it away to begin anew"
@@ -189,13 +190,18 @@ def sync_engine(url: str) -> Engine:
 
 @contextmanager
 def translated(url: URL) -> Iterator[None]:
-    """Turn errors that pass into :class:`StoreUnavailable`, those of a wrong place into :class:`StoreError`."""
+    """Turn errors that pass into :class:`StoreUnavailable`, those of a wrong place into :class:`StoreError`.
+
+    Where only another transaction was in the way, it is a :class:`StoreConflict`.
+    """
     # The text is one line of the driver's: no URL, no password, no statement.
     try:
         yield
     except PoolTimeoutError as error:
         raise StoreUnavailable("no connection became free in time") from error
     except (OperationalError, InterfaceError) as error:
+        if _state_of(error) in CONFLICTS:
+            raise StoreConflict(_first_line(error)) from error
         raise StoreUnavailable(_first_line(error)) from error
     except DBAPIError as error:
         if type(error.orig) is sqlite3.DatabaseError:

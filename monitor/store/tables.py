@@ -317,6 +317,7 @@ outbox = Table(
     Column("leased_until", Moment),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", Moment),
+    Column("claimed_at", Moment),
     Column("error", Text),
     Column("outcome", Text),
     Column("written_at", Moment),

@@ -9,10 +9,12 @@ from sqlalchemy import and_, delete, exists, or_, select, tuple_, update
 
 from monitor.core.alerting import AlertState
 from monitor.core.model import Kind
-from monitor.ports import Done, Pruned
-from monitor.store import rows
+from monitor.ports import LONGEST_RETRY, Done, Pruned
+from monitor.store import counting, recount, rows
+from monitor.store.conflicts import retry_conflicts
 from monitor.store.counting import upsert
-from monitor.store.leases import FREE, free, lent
+from monitor.store.due import is_due, is_unleased
+from monitor.store.leases import FREE, lent
 from monitor.store.standing import STILL_FIRING
 from monitor.store.tables import alerts, incidents, jobs, outbox, snapshots, targets, transitions, undecided
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from monitor.ports import Cursor
+    from monitor.core.tally import Key
+    from monitor.ports import Cursor, Recounted
     from monitor.store.engine import Database
 
 
@@ -33,22 +36,25 @@ class SqlUpkeep:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @retry_conflicts
     async def begin(self, job: str, *, every: timedelta, now: datetime, lease: timedelta) -> int | None:
         """Take a job that nobody has in hand and that did not run for ``every``; return the lease, None without."""
-        due = or_(jobs.c.ran_at.is_(None), jobs.c.ran_at <= now - every)
-        taken = update(jobs).where(jobs.c.name == job, due, free(jobs, now)).values(lent(now, lease))
+        due = or_(jobs.c.ran_at.is_(None), is_due(jobs.c.ran_at, now - every, every))
+        taken = update(jobs).where(jobs.c.name == job, due, is_unleased(jobs, now, lease)).values(lent(now, lease))
         new = upsert(jobs, self._database.dialect).values(name=job).on_conflict_do_nothing()
         async with self._database.writing() as connection:
             await connection.execute(new)
             held: int | None = (await connection.execute(taken.returning(jobs.c.lease))).scalar()
             return held
 
+    @retry_conflicts
     async def renew(self, job: str, held: int, *, now: datetime, lease: timedelta) -> bool:
         """Hold on to a job for longer; False where somebody else has taken it over."""
         longer = update(jobs).where(jobs.c.name == job, jobs.c.lease == held).values(leased_until=now + lease)
         async with self._database.writing() as connection:
             return bool((await connection.execute(longer)).rowcount)
 
+    @retry_conflicts
     async def end(self, job: str, held: int, *, ran_at: datetime | None) -> None:
         """Give a job back; ``ran_at`` is when it ran, None where it did not and is due as before."""
         ran = {} if ran_at is None else {"ran_at": ran_at}
@@ -56,6 +62,7 @@ class SqlUpkeep:
         async with self._database.writing() as connection:
             await connection.execute(ended)
 
+    @retry_conflicts
     async def keep_reported(self, target: str, errored: int | None, *, now: datetime) -> None:
         """Keep the vendor's own total of errored connections, None where it could not be had."""
         kept = update(targets).where(targets.c.name == target)
@@ -80,7 +87,7 @@ class SqlUpkeep:
         waiting = (
             select(outbox.c.id)
             .where(outbox.c.written_at.is_(None), outbox.c.sink.not_in(sinks), outbox.c.created_at < before)
-            .where(free(outbox, now))
+            .where(is_unleased(outbox, now, LONGEST_RETRY))
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
@@ -89,6 +96,7 @@ class SqlUpkeep:
         async with self._database.writing() as connection:
             return Counter((await connection.execute(given_up.returning(outbox.c.sink))).scalars())
 
+    @retry_conflicts
     async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:
         """Look at the next ``limit`` transitions before this time, and delete those that are not the last word."""
         place = (_EACH.c.observed_at, _EACH.c.member, _EACH.c.ordinal)
@@ -106,6 +114,32 @@ class SqlUpkeep:
         """Remove what was deleted from SQLite's write-ahead log; False while another program reads the database."""
         return await self._database.checkpoint()
 
+    async def prune_counts(self) -> int:
+        """Delete counts at zero that nothing needs, and return how many; see the port."""
+        pruned = 0
+        for target, target_id in (await self._targets()).items():
+            async with self._database.writing() as connection:
+                pruned += await counting.prune(connection, target, target_id)
+        return pruned
+
+    async def count_differences(self) -> Mapping[Key, Recounted]:
+        """Count anew, and return where the counts differ from that; see the port."""
+        async with self._database.reading() as connection:
+            return await recount.differences(connection)
+
+    async def repair_counts(self, differences: Mapping[Key, Recounted]) -> None:
+        """Move the counts by these differences, whatever has moved them meanwhile."""
+        target_ids = await self._targets()
+        moved = {key: each.counted - each.kept for key, each in differences.items()}
+        async with self._database.writing() as connection:
+            await counting.lock_targets(connection, {target_ids[key.target] for key in moved})
+            await counting.add(connection, moved, target_ids)
+
+    async def _targets(self) -> Mapping[str, int]:
+        async with self._database.reading() as connection:
+            return await counting.TargetIds().refresh(connection)
+
+    @retry_conflicts
     async def _prune(
         self, key: Column[Any], ended: Column[Any], before: datetime, limit: int, *conditions: ColumnElement[bool]
     ) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +28,23 @@ def test_the_schema_goes_up_and_down(run: Run) -> None:
     assert run("db", "check").exit_code == 0
     assert run("db", "downgrade", "base").stderr == "the schema is at base\n"
     assert run("db", "current").stdout == "base\n"
+
+
+def test_counts_that_are_wrong_are_a_line_each_until_they_are_repaired(run: Run, place: Path) -> None:
+    """The check fails and says what to type; after the repair all is well."""
+    run("cohort", "add", str(UUID(int=1)), str(UUID(int=2)))
+    with closing(sqlite3.connect(place / "monitor.db")) as connection, connection:
+        connection.execute("UPDATE counts SET value = 5 WHERE \"count\" = 'users'")
+    checked = run("db", "check")
+    assert checked.exit_code == 1
+    line, advice = checked.stderr.splitlines()
+    assert line.startswith("counts: ")
+    assert line.endswith(" users active: 5 kept, 2 counted")
+    assert advice == "monitor: the counts are wrong; run: monitor db check --repair"
+    repaired = run("db", "check", "--repair")
+    assert (repaired.exit_code, repaired.stderr.splitlines()[0]) == (0, line)
+    again = run("db", "check")
+    assert (again.exit_code, again.stderr.endswith("; the counts are right\n")) == (0, True)
 
 
 def test_a_schema_that_is_not_at_head_fails_the_check(run: Run) -> None:

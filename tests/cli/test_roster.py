@@ -144,6 +144,13 @@ def test_what_is_not_utf_8_is_bad_where_it_is_used() -> None:
     assert bad == {2: "client_user_id is not UTF-8", 4: "client_user_id contains a NUL character"}
 
 
+@pytest.mark.parametrize(("length", "is_good"), [(500, True), (501, False)])
+def test_a_client_user_id_longer_than_an_index_holds_is_a_bad_line(length: int, *, is_good: bool) -> None:
+    """It is not cut: a cut id is another one."""
+    users, bad = _read(f"user_id,client_user_id\n{A},{'x' * length}\n".encode())
+    assert (len(users), 2 in bad) == (is_good, not is_good)
+
+
 def test_nothing_comes_of_nothing() -> None:
     """An empty file is no fault."""
     assert _read(b"") == ([], {})

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -18,7 +21,9 @@ from monitor.errors import StoreUnavailable
 from monitor.exporter import DomainCollector, DomainFigures, Exporter
 from monitor.metrics import ProgrammeMetrics
 from monitor.ports import EvaluationBacklog, Freshness, ListedUser, Poll
+from monitor.series import REMEMBERED, SeriesMemory
 from monitor.store.memory import MemoryStore
+from monitor.store.vocabulary import as_other
 from tests.store.telling import Teller
 
 if TYPE_CHECKING:
@@ -86,9 +91,9 @@ def figures(counts: Mapping[Key, int]) -> DomainFigures:
     )
 
 
-def collected(counts: Mapping[Key, int]) -> dict[str, dict[tuple[str, ...], float]]:
+def collected(counts: Mapping[Key, int], memory: SeriesMemory | None = None) -> dict[str, dict[tuple[str, ...], float]]:
     """Return the values of every family by its labels other than the target."""
-    families = DomainCollector(figures(counts), RATES, INTERVAL).collect()
+    families = DomainCollector(figures(counts), RATES, INTERVAL, memory or SeriesMemory()).collect()
     return {
         each.name: {tuple(v for k, v in s.labels.items() if k != "target"): s.value for s in each.samples}
         for each in families
@@ -138,7 +143,10 @@ def test_the_exported_metrics_are_those_of_the_contract() -> None:
     """Names, types and labels agree both ways."""
     registry = CollectorRegistry()
     programme = busy(registry)
-    families = [*programme.registry.collect(), *DomainCollector(figures(LIVELY), RATES, INTERVAL).collect()]
+    families = [
+        *programme.registry.collect(),
+        *DomainCollector(figures(LIVELY), RATES, INTERVAL, SeriesMemory()).collect(),
+    ]
     assert shapes([each for each in families if not each.name.startswith("process_")]) == CONTRACT | {
         "junction_monitor_requests": ("counter", T | {"code"}),
         "junction_monitor_poll_interval_seconds": ("gauge", T),
@@ -177,6 +185,106 @@ def test_at_most_two_hundred_values_of_a_label_are_exported() -> None:
     assert len(values) == 201
     assert values[("p300", "connected")] == 300
     assert values[("other", "connected")] == sum(range(1, 101))
+
+
+def test_known_words_are_exported_before_invented_ones() -> None:
+    """However often these are there."""
+    invented = {Key("acme", Count.CONNECTIONS, "p", "error", f"e{number:03}"): 1000 for number in range(300)}
+    known = {Key("acme", Count.CONNECTIONS, "p", "error", "token_refresh_failed"): 1}
+    assert collected(invented | known)["junction_connection_errors"]["p", "token_refresh_failed"] == 1
+
+
+def test_what_a_word_is_shown_as_never_changes() -> None:
+    """A label that drops out of the most frequent ones would take its counter with it, and let other jump."""
+    memory = SeriesMemory()
+    before = {Key("acme", Count.TRANSITIONS, f"p{number}", "appeared"): number for number in range(1, 301)}
+    after = {key: amount + (1000 if amount <= 100 else 0) for key, amount in before.items()}
+    first = collected(before, memory)["junction_connection_transitions"]
+    second = collected(after, memory)["junction_connection_transitions"]
+    assert first.keys() == second.keys()
+    assert all(second[labels] >= value for labels, value in first.items())
+    assert second["other", "appeared", ""] - first["other", "appeared", ""] == 100_000
+
+
+def test_a_gauge_whose_row_was_pruned_reads_zero() -> None:
+    """For as long as the process lives, so that a rule sees the fall."""
+    memory = SeriesMemory()
+    gauges = ("junction_connections", "junction_connection_errors", "junction_alerts", "junction_incidents")
+    before = collected(LIVELY, memory)
+    after = collected({Key("acme", Count.USERS, "active"): 3}, memory)
+    for name in (*gauges, "junction_resources_unavailable"):
+        assert after[name] == dict.fromkeys(before[name], 0)
+
+
+def test_gauges_at_zero_are_not_remembered_without_bound() -> None:
+    """Words that come and go for ever make no scrape grow."""
+    memory = SeriesMemory()
+    for number in range(100):
+        types = (f"e{number}_{each}" for each in range(2))
+        rows = {Key("acme", Count.CONNECTIONS, f"p{each}", "error", word): 1 for word in types for each in range(50)}
+        shown = collected(rows, memory)["junction_connection_errors"]
+        assert all(shown[labels] for labels in list(shown)[-len(rows) :])
+    assert len(shown) <= REMEMBERED + len(rows)
+
+
+counts_of_transitions = st.dictionaries(
+    st.builds(
+        Key,
+        st.just("acme"),
+        st.just(Count.TRANSITIONS),
+        st.sampled_from(["a", "b", "Odd", "other"]),
+        st.just("errored"),
+        st.sampled_from(["", "x", "other"]),
+    ),
+    st.integers(0, 9),
+    max_size=8,
+)
+
+
+@given(steps=st.lists(st.tuples(counts_of_transitions, st.booleans()), min_size=1, max_size=12))
+def test_running_totals_never_vanish_or_fall(steps: list[tuple[dict[Key, int], bool]]) -> None:
+    """Whatever is added, and whichever rows move to other; together they are always what the rows are together."""
+    memory, rows = SeriesMemory(), Counter[Key]()
+    before: dict[tuple[str, ...], float] = {}
+    for added, moves in steps:
+        rows.update(added)
+        if moves:
+            moved = Counter[Key]()
+            for key, amount in rows.items():
+                moved[as_other(key)] += amount
+            rows = moved
+        shown = collected(rows, memory)["junction_connection_transitions"]
+        assert all(shown[labels] >= value for labels, value in before.items())
+        before = shown
+
+
+def test_a_running_total_that_moved_to_other_is_still_shown_by_itself() -> None:
+    """And is not counted twice: other does not jump, and the sum is right when the word comes again."""
+    memory = SeriesMemory()
+    gone, other = (Key("acme", Count.TRANSITIONS, word, "appeared") for word in ("gone", "other"))
+    for rows, expected in (
+        ({gone: 5}, {"gone": 5}),
+        ({other: 5}, {"gone": 5, "other": 0}),
+        ({other: 7}, {"gone": 5, "other": 2}),
+        ({other: 7, gone: 1}, {"gone": 6, "other": 2}),
+        ({other: 8}, {"gone": 6, "other": 2}),
+    ):
+        shown = collected(rows, memory)["junction_connection_transitions"]
+        assert {
+            labels[0]: value for labels, value in shown.items() if labels[0] and labels[1] == "appeared"
+        } == expected
+
+
+def test_transitions_that_can_be_named_before_they_happen_start_at_zero() -> None:
+    """A rule sees the first error of each known type at each provider that is there."""
+    shown = collected({Key("acme", Count.CONNECTIONS, "fitbit", "connected"): 1})["junction_connection_transitions"]
+    for labels in (
+        ("", "user_gone", ""),
+        ("fitbit", "errored", "token_refresh_failed"),
+        ("fitbit", "recovered", "unspecified"),
+        ("fitbit", "disappeared", ""),
+    ):
+        assert shown[labels] == 0
 
 
 def test_every_state_of_a_configured_target_is_there_from_the_start() -> None:
@@ -253,3 +361,11 @@ async def test_a_sink_that_is_not_configured_is_not_exported() -> None:
     shown = (await exporter.render(""))[0].decode()
     assert 'junction_monitor_alerts_undelivered{sink="log"} 1.0' in shown
     assert "removed" not in shown
+
+
+def test_requests_are_counted_from_zero_by_the_codes_that_rules_look_for() -> None:
+    """The first answer of 503 is an increase."""
+    metrics = ProgrammeMetrics(CollectorRegistry(), targets=["acme"])
+    for code in ("200", "429", "503", "timeout", "connect", "tls"):
+        labels = {"target": "acme", "code": code}
+        assert metrics.registry.get_sample_value("junction_monitor_requests_total", labels) == 0

@@ -165,3 +165,33 @@ async def test_a_database_in_use_goes_back_and_forth(url: str) -> None:
     assert (await stage.counts())[Key(TARGET, Count.ALERTS, "fitbit", "info")] == 2
     await agrees(stage.store)
     await stage.store.aclose()
+
+
+async def test_counts_of_invented_words_are_pruned(url: str) -> None:
+    """40 answers with invented providers left rows without bound; the sums stay, and so do the rows that count most."""
+    Schema(url).upgrade("0003")
+    user = {"target_id": 1, "intent": "active", "presence": "present", "registered_at": BEFORE, "failures": 0}
+    gone = [("connections", f"gone_{number}", "connected", "", 0) for number in range(3000)]
+    there = [("connections", f"there_{number}", "connected", "", 1) for number in range(1500)]
+    odd = [("connections", f"very_odd_{number}", "invented", "", 1) for number in range(3)]
+    broken = [("connections", "fitbit", "error", "unknown", 70)]
+    totals = [("transitions", f"gone_{number}", "appeared", "", 1) for number in range(3000)]
+    names = ("count", "a", "b", "c", "value")
+    every = [{"target_id": 1, **dict(zip(names, row, strict=True))} for row in gone + there + odd + broken + totals]
+    run(
+        url,
+        insert(targets).values(name=TARGET),
+        insert(users).values(user | {"user_id": ANN, "next_poll_at": START, "observed_at": BEFORE}),
+        insert(counts).values(every[:2000]),
+        *(insert(counts).values(every[start : start + 2000]) for start in range(2000, len(every), 2000)),
+    )
+    Schema(url).upgrade()
+    store = open_store(url)
+    found = await store.views.counts()
+    await store.aclose()
+    connections = {key: amount for key, amount in found.items() if key.count is Count.CONNECTIONS}
+    assert (len(connections), sum(connections.values()), min(connections.values())) == (1002, 1573, 1)
+    assert connections[Key(TARGET, Count.CONNECTIONS, "fitbit", "error", "unknown")] == 70
+    assert connections[Key(TARGET, Count.CONNECTIONS, "other", "connected")] > 490
+    running = {key: amount for key, amount in found.items() if key.count is Count.TRANSITIONS}
+    assert (len(running), running[Key(TARGET, Count.TRANSITIONS, "other", "appeared")]) == (1001, 2000)

@@ -15,7 +15,7 @@ import msgspec
 
 from monitor.cli.cohort.roster_csv import DELIMITERS, Header, Line, header, rows
 from monitor.errors import UsageError
-from monitor.ports import ListedUser
+from monitor.ports import LONGEST_CLIENT_USER_ID, ListedUser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,6 +161,8 @@ def _user(number: int, text: str, client: str | int | None) -> ListedUser | BadL
         return BadLine(number=number, reason="client_user_id is not UTF-8")
     if name and "\0" in name:
         return BadLine(number=number, reason="client_user_id contains a NUL character")
+    if name and len(name) > LONGEST_CLIENT_USER_ID:
+        return BadLine(number=number, reason=f"client_user_id is longer than {LONGEST_CLIENT_USER_ID} characters")
     return ListedUser(user_id=found, client_user_id=name or None)
 
 

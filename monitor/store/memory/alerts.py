@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from monitor.core import tally
 from monitor.core.alerting import AlertKind, AlertState
 from monitor.core.clock_steps import is_due
-from monitor.core.evaluation import Docket, Entry, wave_keys
+from monitor.core.evaluation import Docket, Entry, has_time_come, wave_keys
 from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, key_of, past_windows, worth_comparing
 from monitor.core.policy import Severity
 from monitor.core.tally import Count, Key
@@ -115,7 +115,7 @@ class MemoryAlerts:
     def _waiting(
         self, policy: Policy, limit: int, now: datetime, scope: EvaluationScope
     ) -> tuple[list[_Entry], list[Alert], list[Incident]]:
-        tables, longest = self._tables, policy.longest_wait
+        tables = self._tables
         queue = (
             (number, entry)
             for number, entry in tables.undecided.items()
@@ -126,8 +126,7 @@ class MemoryAlerts:
         due = [
             each
             for each in tables.open.values()
-            if each.due_at is not None
-            and is_due(each.due_at, now, longest)
+            if has_time_come(each, policy, now)
             and tables.keys[each.user] not in scope.skipped_members
             and (scope.members is None or tables.keys[each.user] in scope.members)
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from monitor.ports import Firing, Notice, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from uuid import UUID
 
     from monitor.ports import Done, Place
@@ -28,13 +29,13 @@ class MemoryOutbox:
         self, sink: str, *, limit: int, now: datetime, lease: timedelta, incidents_only: bool = False
     ) -> list[Notice]:
         """Take notices that wait for a sink and are due, oldest first, under a lease; see the port."""
-        due = [(number, each) for number, each in self._first_of_each_alert(sink) if each.due(now)]
+        due = [(number, each) for number, each in self._first_of_each_alert(sink) if each.due(now, lease)]
         wanted = [item for item in due if not incidents_only or item[1].event == INCIDENT_ALERT]
         tried = sorted((item for item in wanted if item[1].next_attempt_at), key=_due)
         again = tried[: (limit + 1) // 2]
         new = (item for item in wanted if item[1].next_attempt_at is None)
         found = sorted((*again, *islice(new, limit - len(again))), key=lambda item: item[0])
-        return [self._lent(number, each, now + lease) for number, each in found]
+        return [self._lent(number, each, now, lease) for number, each in found]
 
     async def settle(self, notices: Sequence[Notice], done: Done, *, now: datetime) -> None:
         """Be done with notices; one that was done with already, or is not known any more, is passed over."""
@@ -66,9 +67,10 @@ class MemoryOutbox:
         return counts
 
     async def sent_since(self, sink: str, since: datetime) -> int:
-        """Return how many notices a sink was told one by one from ``since`` on."""
+        """Return how many notices a sink was told one by one in the minute from ``since`` on."""
         told = (each for each in self._tables.notices.values() if each.sink == sink and each.outcome == "delivered")
-        return sum(1 for each in told if each.written_at is not None and each.written_at >= since)
+        until = since + timedelta(minutes=1)
+        return sum(1 for each in told if each.written_at is not None and since <= each.written_at <= until)
 
     async def firing(self, sink: str, *, limit: int, after: Place | None = None) -> Firing:
         """Return the next ``limit`` alerts that fire now and that a sink is done with being told of."""
@@ -106,8 +108,8 @@ class MemoryOutbox:
                 row.lease = row.leased_until = None
                 yield row
 
-    def _lent(self, number: int, each: Waiting, until: datetime) -> Notice:
-        each.lease, each.leased_until = self._tables.number(), until
+    def _lent(self, number: int, each: Waiting, now: datetime, lease: timedelta) -> Notice:
+        each.lease, each.leased_until, each.claimed_at = self._tables.number(), now + lease, now
         return Notice(
             id=number,
             lease=each.lease,

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from monitor.core import tally
 from monitor.core.alerting import AlertState
+from monitor.core.clock_steps import is_ahead, is_due
 from monitor.core.judge import NO_DOUBTS, Doubts
 from monitor.core.model import Intent, Presence
+from monitor.ports import LONGEST_RETRY
+from monitor.store.memory.counts import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from typing import Any
     from uuid import UUID
 
@@ -101,13 +104,17 @@ class Waiting:
     lease: int | None = None
     leased_until: datetime | None = None
     next_attempt_at: datetime | None = None
+    claimed_at: datetime | None = None
     error: str | None = None
     outcome: str | None = None
     written_at: datetime | None = None
 
-    def due(self, now: datetime) -> bool:
+    def due(self, now: datetime, lease: timedelta) -> bool:
         """Whether it may be tried: nobody has it in hand, and its next attempt has come."""
-        return self.is_free(now) and (self.next_attempt_at is None or self.next_attempt_at <= now)
+        if self.claimed_at is not None and is_ahead(self.claimed_at, now):
+            return True
+        free = self.leased_until is None or is_due(self.leased_until, now, lease)
+        return free and (self.next_attempt_at is None or is_due(self.next_attempt_at, now, LONGEST_RETRY))
 
     def is_free(self, now: datetime) -> bool:
         """Whether nobody has it in hand."""
@@ -115,7 +122,7 @@ class Waiting:
 
 
 class Tables:
-    """Everything that is stored. Zero counts are kept, keys and leases are never used again."""
+    """Everything that is stored. Zero counts are kept until they are pruned; keys and leases are never used again."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -133,7 +140,7 @@ class Tables:
         self.alerts: dict[UUID, Filed] = {}
         self.open: dict[UUID, Alert] = {}
         self.incidents: dict[UUID, IncidentView] = {}
-        self.counts: Counter[tally.Key] = Counter()
+        self.counts = Counts()
         self.budgets: dict[str, Budget] = {}
         self.discovered_at: dict[str, datetime] = {}
         self.erased: set[User] = set()

@@ -6,16 +6,20 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from monitor.core import tally
 from monitor.core.alerting import AlertState
+from monitor.core.clock_steps import is_due
 from monitor.core.diff import supersedes
+from monitor.core.tally import Count, Key
 from monitor.ports import Done, Pruned
+from monitor.store.recount import compared
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime, timedelta
 
     from monitor.core.model import Transition
-    from monitor.ports import Cursor
+    from monitor.ports import Cursor, Recounted
     from monitor.store.memory.tables import Tables
 
 
@@ -36,8 +40,8 @@ class MemoryUpkeep:
     async def begin(self, job: str, *, every: timedelta, now: datetime, lease: timedelta) -> int | None:
         """Take a job that nobody has in hand and that did not run for ``every``; return the lease, None without."""
         row = self._jobs.setdefault(job, _Job())
-        free = row.leased_until is None or row.leased_until <= now
-        if not free or (row.ran_at is not None and row.ran_at > now - every):
+        free = row.leased_until is None or is_due(row.leased_until, now, lease)
+        if not free or (row.ran_at is not None and not is_due(row.ran_at, now - every, every)):
             return None
         row.lease, row.leased_until = self._tables.number(), now + lease
         return row.lease
@@ -100,6 +104,28 @@ class MemoryUpkeep:
             each.outcome, each.written_at = Done.GAVE_UP.value, now
             each.error = each.lease = each.leased_until = None
         return Counter(each.sink for each in old)
+
+    async def prune_counts(self) -> int:
+        """Delete counts at zero that nothing needs, and return how many."""
+        return self._tables.counts.prune()
+
+    async def count_differences(self) -> Mapping[Key, Recounted]:
+        """Count anew, and return where the counts differ from that."""
+        tables = self._tables
+        counted: Counter[Key] = Counter()
+        for row in tables.rows.values():
+            counted.update(row.counts())
+        counted.update(tally.of_alerts(each for each in tables.open.values() if each.state is AlertState.FIRING))
+        for incident in tables.open_incidents:
+            target, provider, error_type = tables.incidents[incident].incident.key
+            counted[Key(target, Count.INCIDENTS, provider, error_type)] += 1
+        counted.update(tally.of_transitions(each for _, each in tables.transitions.values()))
+        return compared(tables.counts, counted)
+
+    async def repair_counts(self, differences: Mapping[Key, Recounted]) -> None:
+        """Move the counts by these differences."""
+        for key, each in differences.items():
+            self._tables.counts[key] += each.counted - each.kept
 
     async def prune_transitions(self, before: datetime, *, limit: int, cursor: Cursor | None) -> Pruned:
         """Look at the next ``limit`` transitions before this time, and delete those that are not the last word."""
