@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from monitor import __version__, events, logs
 from monitor.app.opening import clock, prepare, run_in_loop
 from monitor.app.parts import Parts, evaluator
+from monitor.app.privacy import client_user_id
 from monitor.app.sinks import Sinks
 from monitor.errors import ConfigurationError, StoreUnavailable
 from monitor.evaluator import EvaluationLoop
@@ -88,7 +89,7 @@ class Daemon:
             loop.add_signal_handler(each, self._stop.set)
         async with AsyncExitStack() as stack:
             stack.enter_context(occupied(self._config.database.address))
-            store = open_store(self._config.database.address)
+            store = open_store(self._config.database.address, client_user_id(self._config.privacy))
             stack.push_async_callback(store.aclose)
             parts = Parts(self._config, store, self._metrics, self._log, self._wake_evaluation)
             stack.push_async_callback(parts.aclose)

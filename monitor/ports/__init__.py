@@ -16,6 +16,7 @@ from monitor.ports.outbox import (
     Standing,
     SummarySink,
 )
+from monitor.ports.personal import Hidden, Hide, PersonalData, StoredForm, Subject
 from monitor.ports.store import (
     Claimed,
     Cohort,
@@ -45,6 +46,8 @@ __all__ = [
     "Firing",
     "Freshness",
     "Granted",
+    "Hidden",
+    "Hide",
     "IncidentView",
     "Junction",
     "ListedUser",
@@ -53,6 +56,7 @@ __all__ = [
     "Notice",
     "Outbox",
     "PastSnapshot",
+    "PersonalData",
     "Place",
     "Poll",
     "Polls",
@@ -64,6 +68,8 @@ __all__ = [
     "Sink",
     "Standing",
     "Store",
+    "StoredForm",
+    "Subject",
     "SummarySink",
     "Taken",
     "TransitionFilter",
