@@ -19,6 +19,7 @@ from monitor.store.vocabulary import as_other, is_other, placed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from monitor.store.rows import Record
@@ -86,7 +87,7 @@ def _total(row: Record) -> Key:
 
 _TARGET: Final = targets.c.name.label("target")
 _AMOUNT: Final = func.count().label("amount")
-_ENOUGH: Final = literal_column(str(tally.UNSEEN_AFTER))  # a bound parameter cannot be grouped by
+_ENOUGH: Final[ColumnElement[int]] = literal_column(str(tally.UNSEEN_AFTER))  # a bound parameter cannot be grouped by
 _FAILURES: Final = case((users.c.failures >= _ENOUGH, _ENOUGH), else_=literal_column("0")).label("failures")
 _USER: Final = (_TARGET, users.c.intent, users.c.presence, users.c.outcome, _FAILURES)
 _USERS: Final = select(*_USER, _AMOUNT).select_from(users.join(targets)).group_by(*_USER)
