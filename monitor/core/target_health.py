@@ -210,6 +210,15 @@ class Streak:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedQuestion:
+    """The question about the target itself, asked at ``asked_at`` and refused (401, 403)."""
+
+    asked_at: datetime
+    code: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetHealth:
     """What is known of a target as a whole, by all replicas together.
 
@@ -220,6 +229,7 @@ class TargetHealth:
         refused_since: since when all recently polled users are refused.
         question_is_due: whether the target is to be asked about itself.
         asked_at: when it was asked last.
+        refused_question: the last question, where it was refused and no user was answered since.
     """
 
     verdicts: Mapping[str, TargetVerdict] = field(default_factory=dict)
@@ -228,6 +238,7 @@ class TargetHealth:
     refused_since: datetime | None = None
     question_is_due: bool = False
     asked_at: datetime = EPOCH
+    refused_question: RefusedQuestion | None = None
 
     @property
     def is_up(self) -> bool:
@@ -237,7 +248,8 @@ class TargetHealth:
     @property
     def is_calm(self) -> bool:
         """Whether nothing is wrong and nothing is suspected, so that good answers change nothing."""
-        return not self.verdicts and self.streak is None and self.refused_since is None
+        suspicions = (self.streak, self.refused_since, self.refused_question)
+        return not self.verdicts and all(suspicion is None for suspicion in suspicions)
 
     @property
     def rejected(self) -> TargetVerdict | None:
@@ -274,6 +286,7 @@ class TargetHealth:
             refused_since=self.refused_since and min(self.refused_since, now),
             question_is_due=self.question_is_due,
             asked_at=EPOCH if self.asked_at > now else self.asked_at,
+            refused_question=None if self.asked_at > now else self.refused_question,
         )
 
     def has_any(self, keys: Sequence[str]) -> bool:
@@ -322,8 +335,10 @@ def after_question(
     # A refusal of the question alone is no reason to repeat it: some keys may not list users.
     undecided = answer.is_unusable or answer.outcome is Outcome.THROTTLED
     again = replace(health, question_is_due=undecided)
-    if answer.outcome is Outcome.REJECTED and not answered_meanwhile:
-        return _begin(again, Fault.REJECTED, now, code=answer.code, detail=answer.detail)
+    if answer.outcome is Outcome.REJECTED and not answered_meanwhile and again.rejected is None:
+        # Not a verdict yet: a key that may not list users is refused this question, too. The next polls decide.
+        refused = RefusedQuestion(asked_at=answer.asked_at, code=answer.code, detail=answer.detail)
+        return replace(again, refused_question=refused)
     if answer.is_unusable and _is_long(health.streak, users, now):
         return _begin(again, Fault.UNREACHABLE, now, code=answer.code, detail=answer.detail)
     return again
@@ -351,6 +366,9 @@ def _with_refusals(
         if any(answer.is_usable and answer.asked_at >= verdict.since for answer in answers):
             return _end(replace(health, refused_since=None, question_is_due=False), Fault.REJECTED, now)
         return health
+    health = _after_refused_question(health, recent, now)
+    if health.rejected is not None:
+        return health
     refused = [answer for answer in answers if answer.outcome is Outcome.REJECTED]
     if refused:
         health = replace(health, question_is_due=True)
@@ -361,6 +379,24 @@ def _with_refusals(
     if now - since < REFUSED_FOR or not refused:
         return health
     return _begin(health, Fault.REJECTED, now, code=refused[-1].code, detail=refused[-1].detail)
+
+
+def _after_refused_question(health: TargetHealth, recent: RecentPolls, now: datetime) -> TargetHealth:
+    """Return the health after what users were answered since the target refused the question about itself.
+
+    Several users that are refused, or one for a while, and nobody who is answered, reject the target.
+    """
+    question = health.refused_question
+    if question is None:
+        return health
+    since = [poll for poll in recent.polls if poll.at > question.asked_at]
+    if any(poll.is_usable for poll in since):
+        return replace(health, refused_question=None)
+    refused = sum(poll.outcome is Outcome.REJECTED for poll in since)
+    if refused >= recent.enough or (refused and now - question.asked_at >= REFUSED_FOR):
+        rejected = _begin(health, Fault.REJECTED, now, code=question.code, detail=question.detail)
+        return replace(rejected, refused_question=None)
+    return health
 
 
 def _with_streak(

@@ -181,6 +181,18 @@ async def test_one_user_that_is_refused_stops_nobody_else() -> None:
     assert "target.rejected" not in rig.events()
 
 
+async def test_a_key_that_may_not_list_users_is_not_rejected_for_one_user() -> None:
+    """The question is refused whenever it is asked, but other users are answered."""
+    refused = user(3)
+    script = lambda user_id: REJECTED if user_id == refused else ok(fitbit="connected")  # noqa: E731
+    rig = Rig(junction=FakeJunction(script=script, team=lambda: REJECTED), interval=timedelta(seconds=1))
+    await rig.register(10)
+    async with rig.running():
+        await rig.until(lambda: rig.junction.asked.total() >= 40)
+    assert rig.junction.questions >= 1
+    assert "target.rejected" not in rig.events()
+
+
 async def test_one_throttled_user_stops_nobody_else() -> None:
     """It waits for as long as it was asked to; the rate of the target stays."""
     answer = Answer(outcome=Outcome.THROTTLED, code="429", retry_after=timedelta(minutes=15))
@@ -404,7 +416,7 @@ async def test_what_is_given_back_may_be_used_again() -> None:
     """Users that somebody else has in hand cost this target nothing."""
     rig = Rig(rate=10)
     users = await rig.register(10)
-    await rig.store.polls.claim_users(TARGET, users[:8], now=rig.now(), lease=timedelta(seconds=60))
+    await rig.store.polls.claim_users(TARGET, users[:8], now=rig.now(), lease=timedelta(seconds=40))
     async with rig.running():
         await rig.until(lambda: rig.junction.asked.total() == 2)
     assert await rig.poller.run_once(rig.target, []) == frozenset()

@@ -89,6 +89,8 @@ async def test_a_rejection_is_kept_and_shared(stage: Stage) -> None:
     await stage.store.polls.note_question(
         TARGET, answer(0, Outcome.REJECTED, stage, counts=False), now=stage.now, pace=Pace(rate=10)
     )
+    stage.later(seconds=1)
+    await assess(stage, *(answer(user, Outcome.REJECTED, stage) for user in range(3)))
     assert await claimed(stage) == 1
     stage.later(seconds=29)
     assert await claimed(stage) == 0
