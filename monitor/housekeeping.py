@@ -14,20 +14,28 @@ from monitor import events
 from monitor.core.target_health import Fault
 from monitor.discovery import discover, list_users
 from monitor.errors import StoreUnavailable
+from monitor.ports import StoredForm
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Mapping
     from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
 
     from monitor.pacing import Pacer
-    from monitor.ports import Cohort, Junction, Upkeep, Views
+    from monitor.ports import Cohort, Hide, Junction, PersonalData, Subject, Upkeep, Views
 
 CROSS_CHECK_EVERY: Final = timedelta(minutes=5)
 CHECK_ABSENCES_EVERY: Final = timedelta(minutes=1)
 """As often as a second 404 may come; the list itself is read only while many users are not found."""
 PRUNE_EVERY: Final = timedelta(hours=6)
+PRIVACY_EVERY: Final = timedelta(minutes=1)
+"""So soon after a start stored data follows a changed configuration; otherwise it is one small question."""
+LOOK_AGAIN_AFTER: Final = timedelta(hours=1)
+"""After a first pass over personal data: until then a replica of before may have written the earlier form."""
+USERS_AT_ONCE: Final = 200
+"""Users whose personal data is rewritten in one transaction, with all their snapshots."""
+PLAIN: Final = "plain"
 AT_ONCE: Final = 1000
 """Rows that are pruned in one transaction."""
 UNCONFIGURED_AFTER: Final = timedelta(days=3)
@@ -140,3 +148,50 @@ class Pruning:
             total, cursor, ended = total + step.deleted, step.cursor, step.cursor is None
             await self.pause()
         return total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyMode:
+    """How a subject is to be stored: the name of the form, and what makes it of a stored value."""
+
+    mode: str
+    hide: Hide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyRewriting:
+    """Brings stored personal data into the form that is configured, some users at a time.
+
+    It may be stopped at any time: what is in its form already is left alone by the next pass.
+    """
+
+    personal: PersonalData
+    modes: Mapping[Subject, PrivacyMode]
+    log: FilteringBoundLogger
+    clock: Callable[[], datetime]
+    pause: Callable[[], Awaitable[None]]
+
+    async def rewrite(self) -> bool:
+        """Rewrite what is not in its form, and look at it once more an hour later."""
+        forms = await self.personal.forms()
+        for subject, wanted in self.modes.items():
+            form, now = forms.get(subject), self.clock()
+            known = form if form is not None and form.mode == wanted.mode else None
+            if known is not None and (known.settled or timedelta(0) <= now - known.rewritten_at < LOOK_AGAIN_AFTER):
+                continue
+            changed = await self._rewrite(subject, wanted)
+            form = StoredForm(mode=wanted.mode, rewritten_at=now, settled=known is not None)
+            await self.personal.note_form(subject, form)
+            if changed:
+                facts = {"subject": subject.value, "mode": wanted.mode, "values": changed}
+                self.log.info(events.PRIVACY_REWRITTEN, **facts)
+        return True
+
+    async def _rewrite(self, subject: Subject, wanted: PrivacyMode) -> int:
+        """Return how many values were changed; in plain they are what they are."""
+        changed, after = 0, None if wanted.mode == PLAIN else 0
+        while after is not None:
+            step = await self.personal.hide(subject, wanted.hide, after=after, limit=USERS_AT_ONCE)
+            changed, after = changed + step.changed, step.after
+            await self.pause()
+        return changed

@@ -66,6 +66,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("target_id", "digest", name="pk_erased"),
         sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name="fk_erased_target_id"),
     )
+    op.create_table(
+        "privacy",
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("rewritten_at", MOMENT, nullable=False),
+        sa.Column("settled", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", name="pk_privacy"),
+    )
     number_outbox(autoincrement=True)
     bound_counts()
 
@@ -73,6 +81,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("outbox", "claimed_at")
     number_outbox(autoincrement=False)
+    op.drop_table("privacy")
     op.drop_table("erased")
     op.drop_column("alerts", "updates")
     op.execute("DELETE FROM undecided WHERE kind IS NOT NULL OR set_aside_at IS NOT NULL")

@@ -16,6 +16,7 @@ from monitor import __version__, events, logs
 from monitor.app.exit_deadline import ExitDeadline
 from monitor.app.opening import clock, prepare, run_in_loop
 from monitor.app.parts import Parts, evaluator
+from monitor.app.privacy import client_user_id
 from monitor.app.sinks import Sinks
 from monitor.errors import ConfigurationError, StoreUnavailable
 from monitor.evaluator import EvaluationLoop
@@ -98,7 +99,7 @@ class Daemon:
             loop.add_signal_handler(each, self._stop.set)
         async with AsyncExitStack() as stack:
             stack.enter_context(occupied(self._config.database.address))
-            store = open_store(self._config.database.address)
+            store = open_store(self._config.database.address, client_user_id(self._config.privacy))
             stack.push_async_callback(store.aclose)
             parts = Parts(self._config, store, self._metrics, self._log, self._wake_evaluation)
             stack.push_async_callback(parts.aclose)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import uvloop
 
+from monitor.app.privacy import client_user_id
 from monitor.store import Schema, open_store
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ async def prepare(config: Config) -> None:
 async def opened(config: Config) -> AsyncIterator[Store]:
     """Open the store, its schema at head; see :func:`prepare` for what is raised."""
     await prepare(config)
-    store = open_store(config.database.address)
+    store = open_store(config.database.address, client_user_id(config.privacy))
     try:
         yield store
     finally:

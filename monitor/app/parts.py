@@ -11,18 +11,29 @@ from typing import TYPE_CHECKING, Final
 from monitor import events
 from monitor.app.opening import clock
 from monitor.app.policy import alert_policy
-from monitor.app.privacy import external_user_id, log_user_id
+from monitor.app.privacy import external_user_id, log_user_id, stored
 from monitor.availability import Availability
 from monitor.core.judge import Cadence
 from monitor.core.tally import Count, Key
 from monitor.evaluator import Evaluator
-from monitor.housekeeping import CHECK_ABSENCES_EVERY, CROSS_CHECK_EVERY, PRUNE_EVERY, Pruning, Retention, TargetJobs
+from monitor.housekeeping import (
+    CHECK_ABSENCES_EVERY,
+    CROSS_CHECK_EVERY,
+    PRIVACY_EVERY,
+    PRUNE_EVERY,
+    PrivacyMode,
+    PrivacyRewriting,
+    Pruning,
+    Retention,
+    TargetJobs,
+)
 from monitor.job_border import JobBorder
 from monitor.junction import JunctionClient
 from monitor.pacing import Pacer
 from monitor.poller import Poller, PollerSettings, Target, TargetSettings
 from monitor.poller.committer import Committer
 from monitor.poller.report import Report
+from monitor.ports import Subject
 from monitor.tls import check_authorities
 from monitor.turns import Job, Turns
 
@@ -130,7 +141,11 @@ class Parts:
     def jobs(self) -> list[Job]:
         """Return what recurs beside polling and runs on one replica at a time."""
         each_target = [job for name, target in self._config.require_targets().items() for job in self._of(name, target)]
-        return [*each_target, Job(name="prune", every=PRUNE_EVERY, work=self._pruning().prune)]
+        return [
+            *each_target,
+            Job(name="prune", every=PRUNE_EVERY, work=self._pruning().prune),
+            Job(name="privacy", every=PRIVACY_EVERY, work=self._privacy_rewriting().rewrite),
+        ]
 
     def _of(self, name: str, target: TargetConfig) -> Iterator[Job]:
         rate, polls = target.max_requests_per_second, self._store.polls
@@ -160,6 +175,17 @@ class Parts:
             upkeep=self._store.upkeep,
             retention=Retention(snapshots=kept.snapshots, transitions=kept.transitions),
             sinks=self._config.alerts.sink_names,
+            log=self._log,
+            clock=clock,
+            pause=partial(asyncio.sleep, PRUNE_PAUSE),
+        )
+
+    def _privacy_rewriting(self) -> PrivacyRewriting:
+        wanted = self._config.privacy
+        modes = {Subject.EXTERNAL_USER_ID: wanted.external_user_id, Subject.CLIENT_USER_ID: wanted.client_user_id}
+        return PrivacyRewriting(
+            personal=self._store.personal,
+            modes={subject: PrivacyMode(mode=mode, hide=stored(wanted, mode)) for subject, mode in modes.items()},
             log=self._log,
             clock=clock,
             pause=partial(asyncio.sleep, PRUNE_PAUSE),

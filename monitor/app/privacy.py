@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
     from monitor.config import Privacy
+
+_HASH: Final = re.compile("[0-9a-f]{64}")
+"""What SHA-256 gives: a stored value of this form is taken for a hash, and never hashed again."""
 
 
 def external_user_id(privacy: Privacy) -> Callable[[str], str | None]:
@@ -21,6 +25,24 @@ def external_user_id(privacy: Privacy) -> Callable[[str], str | None]:
             return _hasher(privacy)
         case _:
             return str
+
+
+def client_user_id(privacy: Privacy) -> Callable[[str], str | None]:
+    """Return what is stored of a user's own name at the customer: nothing, a hash, or the name; a hash stays as it is.
+
+    Lists that were exported from a database of hashes can so be imported again.
+    """
+    return stored(privacy, privacy.client_user_id)
+
+
+def stored(privacy: Privacy, mode: str) -> Callable[[str], str | None]:
+    """Return what becomes of a value that is stored already, where it must be in this mode; a hash stays as it is."""
+    if mode == "plain":
+        return str
+    if mode == "drop":
+        return _drop
+    hashed = _hasher(privacy)
+    return lambda text: text if _HASH.fullmatch(text) else hashed(text)
 
 
 def log_user_id(privacy: Privacy) -> Callable[[UUID | str], str]:

@@ -202,6 +202,9 @@ class Privacy(Section):
     external_user_id: Literal["drop", "hash", "plain"] = "drop"
     """What is kept of the account name at the provider, often an e-mail address."""
 
+    client_user_id: Literal["drop", "hash", "plain"] = "plain"
+    """What is stored and sent of your own name of a user, which Junction lists beside its id."""
+
     log_user_id: Literal["plain", "hash"] = "plain"
     """How a user id stands in the logs."""
 
@@ -217,7 +220,7 @@ class Privacy(Section):
         if "hash_key" not in info.data:
             return key
         given = (key is not None) + (info.data["hash_key"] is not None)
-        needed = "hash" in (info.data.get("external_user_id"), info.data.get("log_user_id"))
+        needed = "hash" in (info.data.get(each) for each in ("external_user_id", "client_user_id", "log_user_id"))
         if given > 1 or (needed and not given):
             got = "both" if given else "neither"
             raise expected("exactly one of hash_key and hash_key_file", got=got, of_section=True)

@@ -27,6 +27,7 @@ from monitor.ports.outbox import (
     Standing,
     SummarySink,
 )
+from monitor.ports.personal import Hidden, Hide, PersonalData, StoredForm, Subject
 from monitor.ports.store import (
     Assessed,
     Claimed,
@@ -63,6 +64,8 @@ __all__ = [
     "Firing",
     "Freshness",
     "Granted",
+    "Hidden",
+    "Hide",
     "IncidentView",
     "Junction",
     "ListedUser",
@@ -71,6 +74,7 @@ __all__ = [
     "Notice",
     "Outbox",
     "PastSnapshot",
+    "PersonalData",
     "Place",
     "Poll",
     "Polls",
@@ -83,6 +87,8 @@ __all__ = [
     "Sink",
     "Standing",
     "Store",
+    "StoredForm",
+    "Subject",
     "SummarySink",
     "Taken",
     "TransitionFilter",

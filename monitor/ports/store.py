@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from monitor.ports.alerts import Alerts
     from monitor.ports.junction import ListedUser
     from monitor.ports.outbox import Outbox
+    from monitor.ports.personal import PersonalData
     from monitor.ports.views import Views
 
 
@@ -328,6 +329,11 @@ class Store(Protocol):
     @property
     def upkeep(self) -> Upkeep:
         """What is done now and then by one for all."""
+        ...
+
+    @property
+    def personal(self) -> PersonalData:
+        """The personal data."""
         ...
 
     @property

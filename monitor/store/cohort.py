@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from monitor.ports import ListedUser
+    from monitor.ports import Hide, ListedUser
     from monitor.store.engine import Database
     from monitor.store.rows import Record
 
@@ -51,9 +51,10 @@ MEMBER: Final = (
 class SqlCohort:
     """The cohort in SQL."""
 
-    def __init__(self, database: Database, target_ids: TargetIds) -> None:
+    def __init__(self, database: Database, target_ids: TargetIds, client_user_id: Hide = str) -> None:
         self._database = database
         self._target_ids = target_ids
+        self._client_user_id = client_user_id
         self._pages = Pages(database, target_ids)
 
     async def register(self, target: str, users: Iterable[ListedUser], *, now: datetime, revive: bool) -> Registered:
@@ -62,7 +63,8 @@ class SqlCohort:
 
     @retry_conflicts
     async def _register(self, target: str, listed: Sequence[ListedUser], *, now: datetime, revive: bool) -> Registered:
-        wanted = {each: storable(name) for each, name in registration.named(listed).items()}
+        named = registration.named(listed).items()
+        wanted = {each: None if name is None else storable(self._client_user_id(name)) for each, name in named}
         async with self._database.writing() as connection:
             target_id = await self._target_ids.of(connection, target)
             known = await registration.known(connection, target_id, wanted)

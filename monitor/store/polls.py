@@ -16,7 +16,8 @@ from monitor.core.target_health import after_question
 from monitor.ports import Assessed, Claimed, Granted
 from monitor.store import budgets, recent_polls, rows
 from monitor.store.batch import Batch
-from monitor.store.leases import FREE, free, lent
+from monitor.store.due import is_unleased
+from monitor.store.leases import FREE, lent
 from monitor.store.tables import CLAIMABLE, connections, jobs, outbox, targets, users
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class SqlPolls:
             return []
         due = (
             select(users.c.id)
-            .where(wanted, CLAIMABLE, free(users, now))
+            .where(wanted, CLAIMABLE, is_unleased(users, now, lease))
             .order_by(users.c.next_poll_at)
             .limit(limit)
             .with_for_update(skip_locked=True)

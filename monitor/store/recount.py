@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import case, func, literal_column, select, text
 
 from monitor.core import tally
 from monitor.core.alerting import AlertState
@@ -19,6 +19,7 @@ from monitor.store.vocabulary import as_other, is_other, placed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from monitor.store.rows import Record
@@ -59,7 +60,8 @@ def _least_totals(kept: Mapping[Key, int], stored: Mapping[Key, int]) -> Counter
 async def _recounted(connection: AsyncConnection) -> Counter[Key]:
     found: Counter[Key] = Counter()
     for row in await connection.execute(_USERS):
-        for key, amount in tally.of_user(row.target, Intent(row.intent), Presence(row.presence)).items():
+        intent, presence = Intent(row.intent), Presence(row.presence)
+        for key, amount in tally.of_user(row.target, intent, presence, row.failures, row.outcome).items():
             found[key] += amount * row.amount
     for row in await connection.execute(_CONNECTIONS):
         alike = Connection(provider=row.provider, status=row.status, error_type=row.error_type, resources=row.resources)
@@ -85,7 +87,9 @@ def _total(row: Record) -> Key:
 
 _TARGET: Final = targets.c.name.label("target")
 _AMOUNT: Final = func.count().label("amount")
-_USER: Final = (_TARGET, users.c.intent, users.c.presence)
+_ENOUGH: Final[ColumnElement[int]] = literal_column(str(tally.UNSEEN_AFTER))  # a bound parameter cannot be grouped by
+_FAILURES: Final = case((users.c.failures >= _ENOUGH, _ENOUGH), else_=literal_column("0")).label("failures")
+_USER: Final = (_TARGET, users.c.intent, users.c.presence, users.c.outcome, _FAILURES)
 _USERS: Final = select(*_USER, _AMOUNT).select_from(users.join(targets)).group_by(*_USER)
 _ALIKE: Final = (
     _TARGET,

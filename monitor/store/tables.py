@@ -350,3 +350,13 @@ erased = Table(
     Column("erased_at", Moment, nullable=False),
 )
 """Users that were erased, as salted hashes: discovery leaves them out until a person adds them again."""
+
+privacy = Table(
+    "privacy",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("mode", Text, nullable=False),
+    Column("rewritten_at", Moment, nullable=False),
+    Column("settled", Boolean, nullable=False),
+)
+"""The form that stored personal data is in: dropped, hashed or plain."""

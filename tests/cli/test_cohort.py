@@ -185,3 +185,32 @@ def test_odd_content_is_no_crash(run: Run, content: bytes) -> None:
     """It registers nobody."""
     assert run("cohort", "import", "-", stdin=content).exit_code in {0, 1}
     assert not _listed(run)
+
+
+def _private(place: Path, mode: str) -> None:
+    config = place / "config.yaml"
+    words = f"privacy: {{client_user_id: {mode}, hash_key: 0123456789abcdef}}\n"
+    config.write_text(config.read_text().split("privacy:")[0] + words)
+
+
+def test_a_name_is_stored_as_the_configuration_says(run: Run, place: Path) -> None:
+    """As a hash, or not at all; a list of hashes can be imported again without hashing them twice."""
+    _private(place, "hash")
+    run("cohort", "import", "-", stdin=f"user_id,client_user_id\n{A},ann@example.com\n")
+    (name,) = (row["client_user_id"] for row in _listed(run).values())
+    assert (len(name), "ann" in name) == (64, False)
+    run("cohort", "import", "-", stdin=f"user_id,client_user_id\n{A},{name}\n")
+    assert _listed(run)[A]["client_user_id"] == name
+    _private(place, "drop")
+    run("cohort", "import", "-", stdin=f"user_id,client_user_id\n{B},bob@example.com\n")
+    assert _listed(run)[B]["client_user_id"] is None
+
+
+def test_a_person_brings_an_erased_user_back(run: Run) -> None:
+    """By adding it or by importing it."""
+    for back in (("cohort", "add", A), ("cohort", "import", "-")):
+        run("cohort", "add", A)
+        run("cohort", "erase", A, "--yes")
+        assert not _listed(run)
+        run(*back, stdin=f"{A}\n")
+        assert list(_listed(run)) == [A]

@@ -17,14 +17,14 @@ import httpx
 import pytest
 
 from monitor.core.model import Kind
-from tests.e2e.processes import BLIND, alert_lines, await_all_told, findings, stand
+from tests.e2e.processes import BLIND, Stand, alert_lines, await_all_told, findings, port_of, process, stand
 from tests.e2e.test_one_daemon import started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from tests.e2e.processes import Findings, Stand
+    from tests.e2e.processes import Findings
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -38,15 +38,44 @@ WITHIN: Final = 45.0
 """More than the 30 s after which a rejected target is asked again."""
 
 
+def world(users: int) -> dict[str, Any]:
+    """Return a scenario of so many users in which nothing happens and every connection is healthy."""
+    return {"users": users, "seed": 5, "initial": {"error": 0, "paused": 0}}
+
+
 @contextmanager
 def watched(cwd: Path, database: str, users: int) -> Iterator[Stand]:
-    """Run a daemon on a quiet world of so many users, all of them healthy; it must drain and exit 0."""
-    world = {"users": users, "seed": 5, "initial": {"error": 0, "paused": 0}}
-    with stand(cwd, database, world) as stage, stage.daemon() as daemon:
-        started(cwd / "daemon.log")
+    """Run a daemon on a quiet world of so many users; it must drain and exit 0."""
+    with stand(cwd, database, world(users)) as stage, running(stage):
         yield stage
+
+
+@contextmanager
+def running(stage: Stand) -> Iterator[None]:
+    """Run a daemon that must drain and exit 0."""
+    with stage.daemon() as daemon:
+        started(stage.cwd / "daemon.log")
+        yield
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(20) == 0
+
+
+@contextmanager
+def beside_another_target(stage: Stand, name: str, users: int) -> Iterator[Stand]:
+    """Add a target with a simulator and users of its own, and four slots for both; yield what belongs to it."""
+    place = stage.cwd / name
+    place.mkdir()
+    (place / "scenario.yaml").write_text(json.dumps(world(users)))
+    arguments = ("simulate", "--port", "0", "--scenario", "scenario.yaml", "--seed", "6")
+    with process(*arguments, cwd=place, environ={"PATH": stage.environ["PATH"]}, log=place / "simulator.log"):
+        url = f"http://127.0.0.1:{port_of(place / 'simulator.log')}"
+        key = f"MONITOR_TARGETS__{name.upper()}__"
+        environ = {**stage.environ, f"{key}API_KEY": "sk_us_simulated", f"{key}BASE_URL": url}
+        environ |= {f"{key}MAX_REQUESTS_PER_SECOND": "10000", "MONITOR_POLL__CONCURRENCY": "4"}
+        other = Stand(cwd=stage.cwd, database=stage.database, simulator=url, environ=environ)
+        other.run("cohort", "sync", "--target", name)
+        other.run("poll", "--target", name)
+        yield other
 
 
 def lines(stage: Stand, *events: str) -> list[dict[str, Any]]:
@@ -200,6 +229,22 @@ def test_an_outage_of_the_api_is_called_one(tmp_path: Path, sqlite_url: str, sta
         assert told == [("target.unreachable", "junction")]
         assert [line["reason"] for line in lines(stage, "target.recovered")] == ["unreachable"]
         assert findings(stage).news == []
+
+
+def test_a_target_that_hangs_starves_no_other(tmp_path: Path, sqlite_url: str) -> None:
+    """Its requests wait for the time-out and take all slots but those of the target beside it."""
+    with (
+        stand(tmp_path, sqlite_url, world(10)) as stage,
+        beside_another_target(stage, "hanging", users=30) as other,
+        running(other),
+    ):
+        other.control("fault", fault="timeout")
+        assert_others_keep_pace(stage, hostile=[], seconds=2 * SECONDS)
+        assert {line["target"] for line in lines(stage)} == {"hanging"}
+        assert [line["event"] for line in lines(stage)] == ["target.unreachable"]
+        other.control("fault", do="clear")
+        until(lambda: lines(stage, "target.recovered") != [], "the end of it")
+        assert_others_keep_pace(other, hostile=[])
 
 
 def test_a_revoked_key_is_told_once_and_ends_by_itself(tmp_path: Path, sqlite_url: str) -> None:

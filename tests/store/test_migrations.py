@@ -14,7 +14,7 @@ from monitor.core.policy import Flapping, IncidentRule, Severity
 from monitor.core.tally import Count, Key
 from monitor.store import Schema, open_store
 from monitor.store.engine import sync_engine
-from monitor.store.tables import Moment, counts, erased, metadata, targets, users
+from monitor.store.tables import Moment, counts, erased, metadata, privacy, targets, users
 from tests.store import contract_kept as kept
 from tests.store.contract_recount import agrees
 from tests.store.contract_stage import ANN, BOB, CID, DAN, PACE, POLICY, START, TARGET, Stage, broken, connected
@@ -148,7 +148,11 @@ async def test_a_database_in_use_goes_back_and_forth(url: str) -> None:
     Schema(url).upgrade()
     stage = Stage(open_store(url), WAVES)
     await live(stage)
-    run(url, insert(erased).values(target_id=1, digest=b"salted", erased_at=stage.now))
+    run(
+        url,
+        insert(erased).values(target_id=1, digest=b"salted", erased_at=stage.now),
+        insert(privacy).values(subject="client_user_id", mode="plain", rewritten_at=stage.now, settled=True),
+    )
     assert all(rows(url, select(func.count()).select_from(each))[0][0] for each in metadata.sorted_tables)
     await stage.store.aclose()
     Schema(url).downgrade("0002")

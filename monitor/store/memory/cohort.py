@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from monitor.ports import ListedUser
+    from monitor.ports import Hide, ListedUser
     from monitor.store.memory.tables import Tables
 
 
 class MemoryCohort:
     """The cohort of one store."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, client_user_id: Hide = str) -> None:
         self._tables = tables
+        self._client_user_id = client_user_id
 
     async def register(self, target: str, users: Iterable[ListedUser], *, now: datetime, revive: bool) -> Registered:
         """Register users; new ones and those that are back are due at once."""
@@ -35,7 +36,8 @@ class MemoryCohort:
         for each in sorted(users, key=lambda listed: listed.user_id):
             user = User(target=target, user_id=each.user_id)
             row = self._tables.rows.get(self._tables.keys.get(user, 0))
-            client_user_id = storable(each.client_user_id)
+            name = each.client_user_id
+            client_user_id = None if name is None else storable(self._client_user_id(name))
             if row is None and user in self._tables.erased and not revive:
                 continue
             if row is None:

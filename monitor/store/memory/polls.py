@@ -35,7 +35,7 @@ class MemoryPolls:
     async def claim(self, target: str, *, limit: int, now: datetime, lease: timedelta, pace: Pace) -> Claimed:
         """Take users that are due, oldest due first, under a lease, and debit the target's budget for them."""
         asks, budget = pace.applied(self._tables.budgets.get(target, NEW)).ask(now)
-        due = (each for each in self._free(target, now) if each.next_poll_at <= now)
+        due = (each for each in self._free(target, now, lease) if each.next_poll_at <= now)
         claims = self._lend(heapq.nsmallest(budget.allows(limit, now), due, key=_due), now + lease)
         self._tables.budgets[target] = budget.spend(len(claims), now)
         return Claimed(claims=claims, budget=self._tables.budgets[target], asks=asks)
@@ -76,7 +76,7 @@ class MemoryPolls:
     ) -> list[Claim]:
         """Take these users, whether due or not; those that are not active or under a live lease are left out."""
         wanted = frozenset(user_ids)
-        free = (each for each in self._free(target, now) if each.user.user_id in wanted)
+        free = (each for each in self._free(target, now, lease) if each.user.user_id in wanted)
         return self._lend(sorted(free, key=_due), now + lease)
 
     async def known(self, claims: Sequence[Claim]) -> Mapping[int, Known]:
@@ -123,8 +123,8 @@ class MemoryPolls:
         newest = sorted(map(_recent_poll, active), key=lambda poll: (poll.at, poll.key), reverse=True)
         return RecentPolls(polls=[poll for poll in newest if poll.at >= since][:RECENT_USERS], users=len(active))
 
-    def _free(self, target: str, now: datetime) -> Iterable[Row]:
-        return (each for each in self._tables.of_target(target) if each.pollable and each.free(now))
+    def _free(self, target: str, now: datetime, lease: timedelta) -> Iterable[Row]:
+        return (each for each in self._tables.of_target(target) if each.pollable and each.is_unleased(now, lease))
 
     def _lend(self, rows: Iterable[Row], until: datetime) -> list[Claim]:
         lent = [replace(each, lease=self._tables.number(), leased_until=until) for each in rows]

@@ -70,6 +70,10 @@ class Row:
         """Whether no live lease stands on the user."""
         return self.leased_until is None or self.leased_until <= now
 
+    def is_unleased(self, now: datetime, lease: timedelta) -> bool:
+        """Whether no lease that can be in force stands on the user, see :mod:`monitor.core.clock_steps`."""
+        return self.leased_until is None or is_due(self.leased_until, now, lease)
+
     def counts(self) -> Counter[tally.Key]:
         """Count the user and its connections; a removed one counts for nothing."""
         if self.intent is Intent.REMOVED:
