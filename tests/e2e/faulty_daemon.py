@@ -1,4 +1,4 @@
-"""``monitor run`` with a bug in one of its background tasks: ``python -m tests.e2e.faulty_daemon TASK``."""
+"""``monitor run`` with a bug in one of its background tasks or jobs: ``python -m tests.e2e.faulty_daemon TASK``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.cli import main
 from monitor.delivery import Courier
-from monitor.evaluator import EvaluationLoop
+from monitor.evaluator import EvaluationLoop, Evaluator
 from monitor.poller import Poller
 from monitor.scheduler import Scheduler
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 TASKS: Final[dict[str, tuple[type, str]]] = {
     "clock watch": (Scheduler, "watch_clock"),
-    "poll": (Poller, "_slot"),
+    "poll": (Poller, "_work"),
     "commit": (Poller, "_keep_committing"),
     "evaluate": (EvaluationLoop, "_decide"),
     "notify": (Courier, "_round"),
+    "every evaluation": (Evaluator, "decide"),
 }
 """What is replaced by work that fails after a while."""
 
@@ -34,6 +35,7 @@ async def fail_after_a_while(*_: object) -> None:
 def start(task: str, run: Callable[[], None] = main) -> None:
     """Run the daemon with this task failing."""
     owner, name = TASKS[task]
+    assert hasattr(owner, name), f"{owner.__name__} has no {name} any more"
     setattr(owner, name, fail_after_a_while)
     sys.argv[1:] = ["run"]
     run()

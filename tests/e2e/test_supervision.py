@@ -44,10 +44,10 @@ def lines(tmp_path: Path, event: str) -> list[dict[str, Any]]:
     return [each for each in found if each["event"] == event]
 
 
-def health(port: int) -> dict[str, Any]:
-    """Return what the health page says, nothing while nobody answers."""
+def health(port: int, page: str = "healthz") -> dict[str, Any]:
+    """Return what a health page says, nothing while nobody answers."""
     try:
-        found: dict[str, Any] = httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).json()
+        found: dict[str, Any] = httpx.get(f"http://127.0.0.1:{port}/{page}", trust_env=False).json()
     except httpx.HTTPError:
         return {}
     return found
@@ -64,6 +64,22 @@ def test_a_watcher_that_dies_turns_health_red_while_polling_goes_on(tmp_path: Pa
         before = metric(port, "junction_monitor_polls_total")
         until(lambda: metric(port, "junction_monitor_polls_total") > before)
         assert process.poll() is None
+
+
+def test_a_job_that_crashes_makes_the_daemon_unready_and_ends_nothing(tmp_path: Path, sqlite_url: str) -> None:
+    """The database answers and every loop runs, but the work does not succeed: readiness says so."""
+    with faulty(tmp_path, sqlite_url, "every evaluation") as (process, port):
+        crashed = {"evaluate": "crashed: ZeroDivisionError"}
+        until(lambda: health(port, "readyz") == {"ready": False, "failing": crashed})
+        assert health(port) == {"alive": True, "failing": []}
+        assert metric(port, 'junction_monitor_jobs_crashed_total{job="evaluate"}') >= 1
+        environ = {"PATH": os.environ["PATH"], "MONITOR_HTTP__PORT": str(port), "PYTHONPATH": os.fspath(ROOT)}
+        command = [sys.executable, "-m", "monitor", "health", "--ready"]
+        probe = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+        assert probe.returncode == 1
+        assert "the daemon is not ready: evaluate: crashed: ZeroDivisionError" in probe.stderr
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 @pytest.mark.parametrize(
