@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor import events
 from monitor.core.evaluation import evaluate
+from monitor.core.policy_change import apply_policy
 from monitor.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from monitor.availability import Availability
     from monitor.core.evaluation import Outcome
     from monitor.core.policy import Policy
-    from monitor.ports import Alerts, Taken
+    from monitor.ports import Alerts, Place, Taken
 
 AT_ONCE: Final = 500
 LEASE: Final = timedelta(seconds=10)
@@ -54,6 +55,35 @@ class Evaluator:
         self._policy = policy
         self._sinks = sinks
         self._clock = clock
+        self._policy_applied_until: Place | None = None
+        self._policy_is_applied = False
+
+    async def apply_policy(self) -> bool:
+        """Apply the policy to alerts and incidents that were open before; return whether people are to hear of it.
+
+        A page at a time. Where another replica has alerts in hand, the rest follows at the next call; once all is done,
+        a call does nothing.
+
+        Raises:
+            StoreUnavailable: the rest follows at the next call.
+        """
+        told = False
+        while not self._policy_is_applied:
+            after, now = self._policy_applied_until, self._clock()
+            claimed = await self._alerts.claim_open_alerts(
+                self._policy, limit=AT_ONCE, after=after, now=now, lease=LEASE
+            )
+            if claimed is None:
+                return told
+            taken, following = claimed
+            outcome = apply_policy(taken.docket, self._policy, now)
+            if not outcome.decisions and not outcome.incidents:
+                await self._alerts.release(taken)
+            elif not await self._write(taken, outcome):
+                return told
+            told |= _is_told(outcome)
+            self._policy_applied_until, self._policy_is_applied = following, following is None
+        return told
 
     async def decide(self) -> bool:
         """Decide on all there is now; return whether people are to hear of something.
@@ -73,12 +103,15 @@ class Evaluator:
 
     async def _settle(self, taken: Taken) -> Outcome | None:
         outcome = evaluate(taken.docket, self._policy, self._clock())
+        return outcome if await self._write(taken, outcome) else None
+
+    async def _write(self, taken: Taken, outcome: Outcome) -> bool:
+        """Write what was decided; return whether this process still held the lease."""
         try:
-            settled = await self._alerts.settle(taken, outcome, self._policy, sinks=self._sinks)
+            return await self._alerts.settle(taken, outcome, self._policy, sinks=self._sinks)
         except StoreUnavailable:
             await self._alerts.release(taken)
             raise
-        return outcome if settled else None
 
 
 class EvaluationLoop:
@@ -120,7 +153,8 @@ class EvaluationLoop:
 
     async def _decide(self) -> None:
         try:
-            if await self._evaluator.decide():
+            told = await self._evaluator.apply_policy()
+            if await self._evaluator.decide() or told:
                 self._on_told()
             self._availability.answered(JOB)
         except StoreUnavailable as error:
@@ -130,4 +164,4 @@ class EvaluationLoop:
 
 
 def _is_told(outcome: Outcome) -> bool:
-    return bool(outcome.incidents) or any(each.told for each in outcome.decisions)
+    return any(each.told for each in outcome.incidents) or any(each.told for each in outcome.decisions)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from monitor.core.incidents import Incident
     from monitor.core.model import User
     from monitor.core.policy import Policy, Severity
+    from monitor.ports.outbox import Place
 
 
 Registration = tuple[int, "datetime"]
@@ -45,11 +46,22 @@ class Alerts(Protocol):
         """
         ...
 
+    async def claim_open_alerts(
+        self, policy: Policy, *, limit: int, after: Place | None, now: datetime, lease: timedelta
+    ) -> tuple[Taken, Place | None] | None:
+        """Take the next ``limit`` open alerts, and where the next page begins, None after the last one.
+
+        With the first page come all open incidents. None where another replica has alerts in hand. It is settled or
+        released like what :meth:`take` returns.
+        """
+        ...
+
     async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, *, sinks: Collection[str]) -> bool:
         """Write everything that was decided, in one transaction with what it was decided on; the lease ends.
 
         False where the lease had passed: then nothing was written, and somebody else decides. What was decided on
-        users that were erased meanwhile is left out.
+        users that were erased meanwhile is left out. A firing is queued for each of ``sinks``, an end for the sinks
+        that have the firing, whether they are among ``sinks`` or not.
         """
         ...
 

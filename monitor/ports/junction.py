@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from uuid import UUID
 
     from monitor.core.model import Outcome, Snapshot
@@ -35,10 +35,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedUser:
-    """One user as the target's own list has it."""
+    """One user as the target's own list has it; ``created_on`` is when Junction made it, None where not known."""
 
     user_id: UUID
     client_user_id: str | None
+    created_on: datetime | None = None
 
 
 class Junction(Protocol):

@@ -128,7 +128,9 @@ class Cohort(Protocol):
         """Register users in one transaction; new ones are due at once.
 
         ``revive`` brings removed users back (a person asked); without it (discovery) they stay removed. Paused
-        users stay paused. A ``client_user_id`` that is given replaces the old one.
+        users stay paused. A ``client_user_id`` that is given replaces the old one. Who is back is polled at once, also
+        when the vendor called its id invalid before, and its errors that last fire again. ``created_on`` is kept of
+        new users that discovery found.
         """
         ...
 
@@ -143,8 +145,15 @@ class Cohort(Protocol):
         """
         ...
 
-    async def erase(self, target: str, user_id: UUID) -> bool:
-        """Delete every trace of a user, and adjust the counts; False where it is not known."""
+    async def erase(self, target: str, user_id: UUID, *, now: datetime) -> bool:
+        """Delete every trace of a user, and adjust the counts; False where it is not known.
+
+        The sinks that have a firing of its alerts and not the end are queued an end that says nothing about the user.
+        """
+        ...
+
+    async def note_discovery(self, target: str, now: datetime) -> None:
+        """Keep when the target's user list was first read to its end; later calls change nothing."""
         ...
 
     def members(self, target: str | None, *, include_removed: bool = False) -> AsyncIterator[Member]:

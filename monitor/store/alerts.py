@@ -19,6 +19,7 @@ from monitor.core import tally
 from monitor.core.alerting import OPEN, AlertState
 from monitor.core.model import UNSPECIFIED
 from monitor.core.policy import Severity
+from monitor.core.policy_change import severity_counts
 from monitor.core.tally import Count, Key
 from monitor.core.wording import JOINED
 from monitor.store import docket, notices, rows
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from monitor.core.incidents import Incident, IncidentDecision
     from monitor.core.model import User
     from monitor.core.policy import Policy
-    from monitor.ports import Taken
+    from monitor.ports import Place, Taken
     from monitor.ports.alerts import Registration
     from monitor.store.counting import TargetIds
     from monitor.store.engine import Database
@@ -63,6 +64,16 @@ class SqlAlerts:
             return None
         async with self._database.reading() as connection:
             return await docket.read(connection, policy, held, limit=limit, now=now)
+
+    async def claim_open_alerts(
+        self, policy: Policy, *, limit: int, after: Place | None, now: datetime, lease: timedelta
+    ) -> tuple[Taken, Place | None] | None:
+        """Take a page of the open alerts, and with the first one the open incidents; see the port."""
+        held = await self._lease(now, lease)
+        if held is None:
+            return None
+        async with self._database.reading() as connection:
+            return await docket.read_open_alerts(connection, policy, held, limit=limit, after=after, now=now)
 
     async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, *, sinks: Collection[str]) -> bool:
         """Write everything that was decided, in one transaction with what it was decided on; the lease ends."""
@@ -103,10 +114,11 @@ class _Settlement:
         decisions = [each for each in outcome.decisions if each.alert.user in keys]
         await self._write_alerts(decisions, keys, target_ids)
         await self._write_incidents(outcome.incidents, target_ids)
-        told = [notices.of_incident(each) for each in outcome.incidents]
+        told = [notices.of_incident(each) for each in outcome.incidents if each.told]
         told += [notices.of_alert(keys[each.alert.user], each) for each in decisions if each.told]
-        await notices.enqueue(self._connection, told, sinks)
+        await notices.enqueue_decided(self._connection, told, sinks)
         self._counts.update(tally.of_decisions(decisions))
+        self._counts.update(severity_counts(decisions))
         self._counts.update(tally.of_incidents(outcome.incidents))
         await move(self._connection, self._counts, target_ids)
 
@@ -173,7 +185,7 @@ class _Settlement:
 def _anything(now: datetime) -> Any:
     return select(
         or_(
-            exists(select(undecided.c.id)),
+            exists(select(undecided.c.id).join(users).where(docket.DECIDABLE)),
             exists(select(alerts.c.id).where(alerts.c.due_at <= now)),
             exists(select(incidents.c.id).where(incidents.c.state == AlertState.FIRING.value)),
         )
@@ -209,6 +221,7 @@ CHANGING: Final = (
     "resolved_at",
     "resolved_by",
     "reason",
+    "updates",
 )
 
 

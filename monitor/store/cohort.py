@@ -13,8 +13,9 @@ from monitor.core.model import Intent, Presence
 from monitor.ports import Member, Registered
 from monitor.store import registration, rows
 from monitor.store.counting import TargetIds, move, of_members
+from monitor.store.notices import enqueue_ends_of_erased
 from monitor.store.paging import Pages
-from monitor.store.tables import alerts, connections, snapshots, targets, transitions, undecided, users
+from monitor.store.tables import ADDED, alerts, connections, snapshots, targets, transitions, undecided, users
 from monitor.store.tables import outbox as notices
 from monitor.store.words import storable
 
@@ -55,13 +56,15 @@ class SqlCohort:
     async def register(self, target: str, users: Iterable[ListedUser], *, now: datetime, revive: bool) -> Registered:
         """Register users; new ones and those that are back are due at once."""
         listed = list(users)
+        created = {} if revive else {each.user_id: each.created_on for each in listed}
         wanted = {each: storable(name) for each, name in registration.named(listed).items()}
         async with self._database.writing() as connection:
             target_id = await self._target_ids.of(connection, target)
             known = await registration.known(connection, target_id, wanted)
             new = {each: name for each, name in wanted.items() if each not in known}
-            added = await registration.enrol(connection, target_id, new, now)
+            added = await registration.enrol(connection, target_id, new, created, now)
             back = await registration.renew(connection, known.values(), wanted, now, revive=revive)
+            await self._queue_added(connection, back, now)
             counts = await of_members(connection, target, back, watched=True)
             counts.update(_users(target, Intent.ACTIVE, Presence.PRESENT, added))
             await self._move(connection, counts)
@@ -83,7 +86,14 @@ class SqlCohort:
             after = max(row.id for row in page)
         return frozenset(concerned)
 
-    async def erase(self, target: str, user_id: UUID) -> bool:
+    async def note_discovery(self, target: str, now: datetime) -> None:
+        """Keep when the target's user list was first read to its end; later calls change nothing."""
+        first = update(targets).where(targets.c.name == target, targets.c.discovered_at.is_(None))
+        async with self._database.writing() as connection:
+            await self._target_ids.of(connection, target)
+            await connection.execute(first.values(discovered_at=now))
+
+    async def erase(self, target: str, user_id: UUID, *, now: datetime) -> bool:
         """Delete every trace of a user, and adjust the counts; running totals stay."""
         async with self._database.writing() as connection:
             target_id = await self._target_ids.found(connection, target)
@@ -94,6 +104,7 @@ class SqlCohort:
                 return False
             counts = await of_members(connection, target, [row], watched=row.intent != Intent.REMOVED)
             counts.update(await _end_alerts(connection, target, row.id))
+            await enqueue_ends_of_erased(connection, row.id, target, now)
             for table in (notices, undecided, transitions, snapshots, connections):
                 await connection.execute(delete(table).where(table.c.member == row.id))
             await connection.execute(delete(users).where(users.c.id == row.id))
@@ -117,6 +128,12 @@ class SqlCohort:
         async with self._database.reading() as connection:
             row = (await connection.execute(asked)).one_or_none()
         return None if row is None else _member(row)
+
+    async def _queue_added(self, connection: AsyncConnection, back: Sequence[Record], now: datetime) -> None:
+        """Let it be decided, once they are observed, which of their alerts begin again."""
+        if back:
+            added = [{"member": each.id, "at": now, "kind": ADDED} for each in back]
+            await connection.execute(insert(undecided), added)
 
     async def _decide(
         self, target: str, user_ids: Sequence[UUID] | None, after: int, intent: Intent, now: datetime

@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import BigInteger, and_, case, cast, exists, func, or_, select
+from sqlalchemy import BigInteger, and_, case, cast, exists, func, or_, select, text, tuple_
 
-from monitor.core.alerting import OPEN, AlertState
+from monitor.core.alerting import OPEN, REMOVED, AlertState
 from monitor.core.evaluation import Docket, Entry, wave_keys
 from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, past_windows, worth_comparing
+from monitor.core.membership import UserOrigin
 from monitor.core.model import UNSPECIFIED, Transition, User
 from monitor.core.tally import Count
 from monitor.ports import Taken
 from monitor.store import rows
-from monitor.store.tables import RAISED, alerts, counts, incidents, targets, transitions, undecided, users
+from monitor.store.tables import (
+    ADDED,
+    RAISED,
+    alerts,
+    connections,
+    counts,
+    incidents,
+    targets,
+    transitions,
+    undecided,
+    users,
+)
+from monitor.store.tables import OPEN as OPEN_ALERTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +38,9 @@ if TYPE_CHECKING:
 
     from monitor.core.alerting import Alert
     from monitor.core.incidents import Incident
+    from monitor.core.model import Connection
     from monitor.core.policy import IncidentRule, Policy
+    from monitor.ports import Place
 
 OPEN_STATES: Final = [each.value for each in OPEN]
 
@@ -33,6 +48,13 @@ OPEN_STATES: Final = [each.value for each in OPEN]
 async def read(connection: AsyncConnection, policy: Policy, lease: int, *, limit: int, now: datetime) -> Taken:
     """Return what is to be decided at ``now``, under a lease."""
     return await _Reader(connection, policy, now).taken(lease, limit)
+
+
+async def read_open_alerts(
+    connection: AsyncConnection, policy: Policy, lease: int, *, limit: int, after: Place | None, now: datetime
+) -> tuple[Taken, Place | None]:
+    """Return a page of the open alerts under a lease, and where the next page begins; None after the last one."""
+    return await _Reader(connection, policy, now).open_alerts(lease, limit, after)
 
 
 async def counted(connection: AsyncConnection, row: Any) -> Incident:
@@ -54,7 +76,7 @@ class _Reader:
     async def taken(self, lease: int, limit: int) -> Taken:
         ripe = ALERTS.where(alerts.c.due_at <= self._now).order_by(alerts.c.due_at, alerts.c.id)
         due = await self._rows(ripe.limit(limit))
-        found = await self._rows(_ENTRIES.order_by(undecided.c.id).limit(limit))
+        found = await self._rows(_ENTRIES.where(DECIDABLE).order_by(undecided.c.id).limit(limit))
         return Taken(
             docket=await self._docket(found, due),
             lease=lease,
@@ -62,18 +84,56 @@ class _Reader:
             members={_user(each): (each.member, each.registered_at) for each in (*found, *due)},
         )
 
+    async def open_alerts(self, lease: int, limit: int, after: Place | None) -> tuple[Taken, Place | None]:
+        place = (alerts.c.member, alerts.c.provider, alerts.c.resource)
+        page = ALERTS.where(text(OPEN_ALERTS)).order_by(*place).limit(limit)
+        found = await self._rows(page if after is None else page.where(tuple_(*place) > after))
+        standing = [rows.alert(each) for each in found]
+        taken = Taken(
+            docket=Docket(
+                standing=standing,
+                begun=await self._begun([each.began_by for each in standing]),
+                incidents=await self._incidents() if after is None else [],
+            ),
+            lease=lease,
+            more=len(found) == limit,
+            members={_user(each): (each.member, each.registered_at) for each in found},
+        )
+        last = found[-1] if taken.more else None
+        return taken, last and (last.member, last.provider, last.resource)
+
     async def _docket(self, found: Sequence[Any], due: Sequence[Any]) -> Docket:
         entries = [_entry(each) for each in found]
         standing = await self._standing([each.member for each in found], due)
+        added = sorted({each.member for each in found if each.kind_of_entry == ADDED})
+        removed = await self._removed(added) if added else []
         waiting = [each.began_by for each in standing if each.state is AlertState.PENDING]
+        waiting += [each.began_by for each in removed]
         return Docket(
             entries=entries,
             standing=standing,
             history=await self._history(found, entries),
             begun=await self._begun(waiting),
-            waves=await self._waves(entries, standing),
+            waves=await self._waves(entries, [*standing, *removed]),
             incidents=await self._incidents(),
+            removed=removed,
+            connections=await self._connections(added) if added else {},
         )
+
+    async def _removed(self, members: Sequence[int]) -> list[Alert]:
+        """Return the last alerts of users' connections, where these ended because the user was removed."""
+        theirs = rows.among(alerts.c.member, members, self._connection.dialect)
+        ended = ALERTS.where(theirs, alerts.c.resolved_at.is_not(None))
+        found = await self._rows(ended.order_by(alerts.c.resolved_at, alerts.c.id))
+        latest = {(each.member, each.provider, each.resource): each for each in found}
+        return [rows.alert(each) for each in latest.values() if each.reason.startswith(REMOVED)]
+
+    async def _connections(self, members: Sequence[int]) -> Mapping[User, Mapping[str, Connection]]:
+        theirs = rows.among(connections.c.member, members, self._connection.dialect)
+        found: defaultdict[User, dict[str, Connection]] = defaultdict(dict)
+        for row in await self._rows(_CURRENT.where(theirs)):
+            found[_user(row)][row.provider] = rows.connection(row)
+        return found
 
     async def _standing(self, members: Sequence[int], due: Sequence[Any]) -> list[Alert]:
         theirs = rows.among(alerts.c.member, sorted(set(members)), self._connection.dialect)
@@ -151,7 +211,18 @@ def _user(row: Any) -> User:
 
 
 def _entry(row: Any) -> Entry:
-    return Entry(number=row.number, user=_user(row), transition=None if row.id is None else rows.transition(row))
+    origin = None
+    if row.baseline:
+        origin = UserOrigin(
+            registered_at=row.registered_at, created_on=row.user_created_on, discovered_at=row.discovered_at
+        )
+    return Entry(
+        number=row.number,
+        user=_user(row),
+        transition=None if row.id is None else rows.transition(row),
+        is_added=row.kind_of_entry == ADDED,
+        origin=origin,
+    )
 
 
 def _confirmed(after: datetime, until: datetime) -> tuple[Any, ...]:
@@ -163,9 +234,18 @@ _ERROR_TYPE: Final = func.coalesce(alerts.c.error_type, UNSPECIFIED).label("erro
 _WITH_USER: Final = alerts.join(users).join(targets, users.c.target_id == targets.c.id)
 ALERTS: Final = select(alerts, *_OF_USER).select_from(_WITH_USER)
 _TRANSITIONS: Final = select(transitions, *_OF_USER).select_from(transitions.join(users).join(targets))
-_ENTRIES: Final = select(undecided.c.id.label("number"), undecided.c.member, transitions, *_OF_USER).select_from(
-    undecided.join(users).join(targets).outerjoin(transitions, transitions.c.id == undecided.c.transition_id)
-)
+_ENTRIES: Final = select(
+    undecided.c.id.label("number"),
+    undecided.c.member,
+    undecided.c.kind.label("kind_of_entry"),
+    users.c.created_on.label("user_created_on"),
+    targets.c.discovered_at,
+    transitions,
+    *_OF_USER,
+).select_from(undecided.join(users).join(targets).outerjoin(transitions, transitions.c.id == undecided.c.transition_id))
+DECIDABLE: Final = or_(undecided.c.kind.is_(None), undecided.c.kind != ADDED, users.c.observed_at >= undecided.c.at)
+"""Whether an error outlasted a removal is known only when the user that was added again has been observed."""
+_CURRENT: Final = select(connections, *_OF_USER).select_from(connections.join(users).join(targets))
 _WAITS: Final = exists().where(
     undecided.c.member == transitions.c.member, undecided.c.transition_id == transitions.c.id
 )

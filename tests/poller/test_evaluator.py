@@ -18,7 +18,7 @@ from tests.store.contract_stage import POLICY, Stage, broken, connected
 if TYPE_CHECKING:
     from monitor.core.evaluation import Outcome
     from monitor.core.policy import Policy
-    from monitor.ports import Alerts, Taken
+    from monitor.ports import Alerts, Place, Taken
 
 USERS: Final = [UUID(int=number) for number in range(1, AT_ONCE + 2)]
 
@@ -44,6 +44,10 @@ class Failing:
     async def take(self, *args: Any, **words: Any) -> Taken | None:
         """Take as ever."""
         return await self._alerts.take(*args, **words)
+
+    async def claim_open_alerts(self, *args: Any, **words: Any) -> tuple[Taken, Place | None] | None:
+        """Take as ever."""
+        return await self._alerts.claim_open_alerts(*args, **words)
 
     async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, **_: Any) -> bool:
         """Fail."""

@@ -161,7 +161,7 @@ class Teller:
     def _alert(self, number: int, member: int, target: int) -> dict[str, Any]:
         moments = dict.fromkeys(("began_at", "confirmed_at", "fired_at"), self.now)
         words = {"kind": "error", "provider": "fitbit", "resource": "", "severity": "warning", "state": "firing"}
-        ids = {"id": alert_id(number), "member": member, "target_id": target, "began_by": UUID(int=0)}
+        ids = {"id": alert_id(number), "member": member, "target_id": target, "began_by": UUID(int=0), "updates": 0}
         return ids | words | moments | {"reason": "errored"}
 
     def _incident(self, number: int, target: int | None) -> dict[str, Any]:

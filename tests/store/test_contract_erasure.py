@@ -24,7 +24,7 @@ async def test_erasing_a_user_leaves_nothing_of_it(stage: Stage) -> None:
     """No member, connection, snapshot, transition, alert or notice; only running totals, which name nobody."""
     await stage.register(ANN)
     await live(stage, ANN)
-    assert await stage.store.cohort.erase(TARGET, ANN)
+    assert await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     assert await stage.store.cohort.member(TARGET, ANN) is None
     assert await stage.connections() == []
     assert await stage.transitions() == []
@@ -40,7 +40,7 @@ async def test_erasing_one_user_leaves_every_other_alone(stage: Stage) -> None:
     await stage.register(ANN, target=OTHER_TARGET)
     for user, target in ((ANN, TARGET), (BOB, TARGET), (ANN, OTHER_TARGET)):
         await live(stage, user, target=target)
-    await stage.store.cohort.erase(TARGET, ANN)
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     left = [(each.target, each.user_id) async for each in stage.store.cohort.members(None)]
     assert left == [(OTHER_TARGET, ANN), (TARGET, BOB)]
     assert len(await stage.connections()) == 4
@@ -53,7 +53,7 @@ async def test_running_totals_never_go_down(stage: Stage) -> None:
     await stage.register(ANN)
     await live(stage, ANN)
     before = {key: amount for key, amount in (await stage.counts()).items() if key.count is Count.TRANSITIONS}
-    await stage.store.cohort.erase(TARGET, ANN)
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     assert await stage.counts() == before
 
 
@@ -62,7 +62,7 @@ async def test_notices_that_were_written_are_erased_too(stage: Stage) -> None:
     await stage.register(ANN)
     await live(stage, ANN)
     (notice,) = await stage.notices()
-    await stage.store.cohort.erase(TARGET, ANN)
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     await stage.store.outbox.settle([notice], Done.DELIVERED, now=stage.now)
     assert (await stage.store.outbox.undelivered()).get("log", 0) == 0
 
@@ -72,7 +72,7 @@ async def test_a_removed_user_can_be_erased(stage: Stage) -> None:
     await stage.register(ANN)
     await live(stage, ANN)
     await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
-    assert await stage.store.cohort.erase(TARGET, ANN)
+    assert await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     assert {key.count for key in await stage.counts()} == {Count.TRANSITIONS}
     assert await stage.transitions() == []
     assert await stage.notices() == []
@@ -84,23 +84,23 @@ async def test_paused_gone_and_invalid_users_can_be_erased(stage: Stage) -> None
         await stage.register(ANN)
         await live(stage, ANN)
         await spoil(ANN)
-        assert await stage.store.cohort.erase(TARGET, ANN)
+        assert await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
         assert {key.count for key in await stage.counts()} == {Count.TRANSITIONS}
 
 
 async def test_erasing_who_is_not_known_says_so(stage: Stage) -> None:
     """And is no error, twice neither."""
     await stage.register(ANN)
-    assert not await stage.store.cohort.erase(TARGET, BOB)
-    assert await stage.store.cohort.erase(TARGET, ANN)
-    assert not await stage.store.cohort.erase(TARGET, ANN)
+    assert not await stage.store.cohort.erase(TARGET, BOB, now=stage.now)
+    assert await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    assert not await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
 
 
 async def test_an_erased_user_can_be_registered_again(stage: Stage) -> None:
     """It is new, and its first snapshot is a first one."""
     await stage.register(ANN)
     await live(stage, ANN)
-    await stage.store.cohort.erase(TARGET, ANN)
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     assert (await stage.register(ANN)).added == 1
     await stage.see(ANN, connected())
     (fact,) = await stage.transitions()

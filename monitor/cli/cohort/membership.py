@@ -110,4 +110,4 @@ async def _set_intent(
 
 async def _erase(config: "Config", target: str, user_id: "UUID") -> bool:
     async with session.opened(config) as store:
-        return await store.cohort.erase(target, user_id)
+        return await store.cohort.erase(target, user_id, now=session.clock())

@@ -9,10 +9,11 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from monitor.core import tally
-from monitor.core.alerting import AlertKind, AlertState
+from monitor.core.alerting import GROUPED, REMOVED, AlertState
 from monitor.core.evaluation import Docket, Entry, wave_keys
 from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, key_of, past_windows, worth_comparing
 from monitor.core.policy import Severity
+from monitor.core.policy_change import severity_counts
 from monitor.core.tally import Count, Key
 from monitor.core.wording import JOINED
 from monitor.ports import AlertView, IncidentView, Taken
@@ -21,14 +22,16 @@ from monitor.store import notices
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from monitor.core.alerting import Alert, Decision
     from monitor.core.evaluation import Outcome
     from monitor.core.incidents import Incident
-    from monitor.core.model import Transition, User
+    from monitor.core.model import Connection, Transition, User
     from monitor.core.policy import IncidentRule, Policy
+    from monitor.ports import Place
     from monitor.ports.alerts import Registration
-    from monitor.store.memory.tables import Tables
+    from monitor.store.memory.tables import Tables, Undecided
 
 
 class MemoryAlerts:
@@ -44,7 +47,7 @@ class MemoryAlerts:
         tables = self._tables
         if self._leased_until is not None and self._leased_until > now:
             return None
-        found = list(islice(tables.undecided.items(), limit))
+        found = list(islice(tables.decidable(), limit))
         due = [each for each in tables.open.values() if each.due_at is not None and each.due_at <= now]
         due = sorted(due, key=lambda each: (each.due_at, each.id))[:limit]
         incidents = self._open_incidents()
@@ -60,6 +63,24 @@ class MemoryAlerts:
             members={each: self._registration(each) for each in taken},
         )
 
+    async def claim_open_alerts(
+        self, policy: Policy, *, limit: int, after: Place | None, now: datetime, lease: timedelta
+    ) -> tuple[Taken, Place | None] | None:
+        """Take a page of the open alerts, and with the first one the open incidents; see the port."""
+        del policy  # the twin has all at hand
+        if self._leased_until is not None and self._leased_until > now:
+            return None
+        self._lease, self._leased_until = self._tables.number(), now + lease
+        places = sorted(item for item in self._tables.open_places() if after is None or item[0] > after)
+        page = places[:limit]
+        standing = [self._tables.open[alert_id] for _, alert_id in page]
+        docket = Docket(
+            standing=standing, begun=self._begun(standing), incidents=self._open_incidents() if after is None else []
+        )
+        members = {each.user: self._registration(each.user) for each in standing}
+        taken = Taken(docket=docket, lease=self._lease, more=len(page) == limit, members=members)
+        return taken, page[-1][0] if taken.more else None
+
     async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, *, sinks: Collection[str]) -> bool:
         """Keep everything that was decided; the lease ends."""
         if taken.lease != self._lease:
@@ -71,14 +92,15 @@ class MemoryAlerts:
         for each in decisions:
             self._keep(each)
         moved = tally.of_decisions(decisions)
+        moved.update(severity_counts(decisions))
         moved.update(tally.of_incidents(outcome.incidents))
         for step in outcome.incidents:
             self._tables.incidents[step.incident.id] = IncidentView(incident=step.incident, reason=step.reason)
             if step.was is None:
                 moved.update(self._attach(step.incident, policy))
-        told = [notices.of_incident(step) for step in outcome.incidents]
+        told = [notices.of_incident(step) for step in outcome.incidents if step.told]
         told += [notices.of_alert(self._tables.keys[each.alert.user], each) for each in decisions if each.told]
-        self._tables.enqueue(told, sinks)
+        self._tables.enqueue_decided(told, sinks)
         self._tables.counts.update({key: amount for key, amount in moved.items() if amount})
         return True
 
@@ -96,27 +118,55 @@ class MemoryAlerts:
 
     def _docket(
         self,
-        found: Sequence[tuple[int, tuple[int, Transition | None]]],
+        found: Sequence[tuple[int, Undecided]],
         due: Sequence[Alert],
         incidents: Sequence[Incident],
         policy: Policy,
         now: datetime,
     ) -> Docket:
-        users = {key: self._tables.rows[key].user for _, (key, _) in found}
-        entries = [Entry(number=number, user=users[key], transition=each) for number, (key, each) in found]
+        users = {each.key: self._tables.rows[each.key].user for _, each in found}
+        entries = [self._entry(number, each) for number, each in found]
+        added = [each.key for _, each in found if each.added_at is not None]
+        removed = self._removed(added)
         theirs = frozenset(users.values())
         standing = {each.id: each for each in due}
         if theirs:
             standing |= {each.id: each for each in self._tables.open.values() if each.user in theirs}
-        begun = [each.began_by for each in standing.values() if each.state is AlertState.PENDING]
+        waiting = [each for each in standing.values() if each.state is AlertState.PENDING]
         return Docket(
             entries=entries,
             standing=list(standing.values()),
             history=self._history(users, entries, policy),
-            begun={each: self._tables.transitions[each][1] for each in begun if each in self._tables.transitions},
-            waves=self._waves(entries, standing.values(), policy, now),
+            begun=self._begun([*waiting, *removed]),
+            waves=self._waves(entries, [*standing.values(), *removed], policy, now),
             incidents=incidents,
+            removed=removed,
+            connections={users[key]: self._connections(key) for key in added},
         )
+
+    def _entry(self, number: int, each: Undecided) -> Entry:
+        first = each.transition is not None and each.transition.baseline
+        return Entry(
+            number=number,
+            user=self._tables.rows[each.key].user,
+            transition=each.transition,
+            is_added=each.added_at is not None,
+            origin=self._tables.origin(each.key) if first else None,
+        )
+
+    def _begun(self, alerts: Sequence[Alert]) -> Mapping[UUID, Transition]:
+        known = self._tables.transitions
+        return {each.began_by: known[each.began_by][1] for each in alerts if each.began_by in known}
+
+    def _removed(self, keys: Sequence[int]) -> list[Alert]:
+        """Return the last alerts of users' connections, where these ended because the user was removed."""
+        ended = [each for each in self._tables.alerts.values() if each.key in keys and each.view.resolved_at]
+        ended.sort(key=lambda each: (each.view.resolved_at, each.view.alert.id))
+        latest = {(each.key, each.view.alert.slot): each.view for each in ended}
+        return [each.alert for each in latest.values() if each.reason.startswith(REMOVED)]
+
+    def _connections(self, key: int) -> Mapping[str, Connection]:
+        return {provider: each.connection for provider, each in self._tables.rows[key].connections.items()}
 
     def _history(
         self, users: Mapping[int, User], entries: Sequence[Entry], policy: Policy
@@ -166,7 +216,8 @@ class MemoryAlerts:
 
     def _keep(self, each: Decision) -> None:
         before = self._tables.alerts.get(each.alert.id)
-        fired = each.reason if each.told and each.alert.is_open else before and before.view.fired_reason
+        is_first = each.told and each.alert.is_open and not each.is_renewed
+        fired = each.reason if is_first else before and before.view.fired_reason
         view = AlertView(
             alert=each.alert,
             fired_reason=fired or None,
@@ -199,4 +250,4 @@ class MemoryAlerts:
 
 
 def _is_alone(alert: Alert) -> bool:
-    return alert.kind is AlertKind.ERROR and alert.incident_id is None
+    return alert.kind in GROUPED and alert.incident_id is None

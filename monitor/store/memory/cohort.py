@@ -10,7 +10,7 @@ from monitor.core import tally
 from monitor.core.alerting import AlertState
 from monitor.core.model import Intent, Presence, User
 from monitor.ports import Member, Registered
-from monitor.store.memory.tables import Row
+from monitor.store.memory.tables import Row, Undecided
 from monitor.store.words import storable
 
 if TYPE_CHECKING:
@@ -37,12 +37,14 @@ class MemoryCohort:
             client_user_id = storable(each.client_user_id)
             if row is None:
                 came["added"] += 1
-                self._add(user, client_user_id, now)
+                self._add(user, client_user_id, None if revive else each.created_on, now)
                 continue
             back = revive and row.intent is Intent.REMOVED
             came["returned" if back else "known"] += 1
             named = replace(row, client_user_id=row.client_user_id if client_user_id is None else client_user_id)
-            self._replace(row, replace(named, intent=Intent.ACTIVE, next_poll_at=now) if back else named)
+            self._replace(row, _resumed(named, now) if back else named)
+            if back:
+                self._tables.undecided[self._tables.number()] = Undecided(key=row.key, added_at=now)
         return Registered(added=came["added"], returned=came["returned"], known=came["known"])
 
     async def set_intent(
@@ -59,7 +61,11 @@ class MemoryCohort:
             self._decide(each, intent, now)
         return frozenset(each.user.user_id for each in concerned)
 
-    async def erase(self, target: str, user_id: UUID) -> bool:
+    async def note_discovery(self, target: str, now: datetime) -> None:
+        """Keep when the target's user list was first read to its end; later calls change nothing."""
+        self._tables.discovered.setdefault(target, now)
+
+    async def erase(self, target: str, user_id: UUID, *, now: datetime) -> bool:
         """Delete every trace of a user, and adjust the counts; running totals stay."""
         key = self._tables.keys.pop(User(target=target, user_id=user_id), None)
         if key is None:
@@ -68,6 +74,7 @@ class MemoryCohort:
         self._tables.counts.subtract(row.counts())
         firing = (each.view.alert for each in self._tables.alerts.values() if each.key == key)
         self._tables.counts.subtract(tally.of_alerts(each for each in firing if each.state is AlertState.FIRING))
+        self._tables.enqueue_ends_of_erased(key, target, now)
         self._tables.erase(key)
         return True
 
@@ -83,11 +90,12 @@ class MemoryCohort:
         key = self._tables.keys.get(User(target=target, user_id=user_id))
         return None if key is None else _member(self._tables.rows[key])
 
-    def _add(self, user: User, client_user_id: str | None, now: datetime) -> None:
+    def _add(self, user: User, client_user_id: str | None, created_on: datetime | None, now: datetime) -> None:
         row = Row(
             key=self._tables.number(),
             user=user,
             client_user_id=client_user_id,
+            created_on=created_on,
             registered_at=now,
             next_poll_at=now,
         )
@@ -108,7 +116,7 @@ class MemoryCohort:
 
     def _remove(self, row: Row) -> None:
         self._replace(row, replace(row, intent=Intent.REMOVED, lease=None, leased_until=None))
-        self._tables.undecided[self._tables.number()] = (row.key, None)
+        self._tables.undecided[self._tables.number()] = Undecided(key=row.key)
 
 
 def _is_open(row: Row, intent: Intent) -> bool:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from monitor.core import tally
 from monitor.core.alerting import AlertState
+from monitor.core.membership import UserOrigin
 from monitor.core.model import Intent, Presence
+from monitor.store.notices import addressed, of_erased
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any
     from uuid import UUID
@@ -44,6 +46,7 @@ class Row:
     intent: Intent = Intent.ACTIVE
     presence: Presence = Presence.PRESENT
     reason: str | None = None
+    created_on: datetime | None = None
     observed_at: datetime | None = None
     missing_since: datetime | None = None
     digest: bytes | None = None
@@ -105,6 +108,15 @@ class Waiting:
         return free and (self.next_attempt_at is None or self.next_attempt_at <= now)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undecided:
+    """What no alert decision was taken on yet: a transition of a user, else its removal, or its addition again."""
+
+    key: int
+    transition: Transition | None = None
+    added_at: datetime | None = None
+
+
 class Tables:
     """Everything that is stored. Zero counts are kept, keys and leases are never used again."""
 
@@ -116,12 +128,13 @@ class Tables:
         self.ordinals: dict[UUID, int] = {}
         self.notices: dict[int, Waiting] = {}
         self.histories: dict[int, list[Transition]] = {}
-        self.undecided: dict[int, tuple[int, Transition | None]] = {}
+        self.undecided: dict[int, Undecided] = {}
         self.alerts: dict[UUID, Filed] = {}
         self.open: dict[UUID, Alert] = {}
         self.incidents: dict[UUID, IncidentView] = {}
         self.counts: Counter[tally.Key] = Counter()
         self.budgets: dict[str, Budget] = {}
+        self.discovered: dict[str, datetime] = {}
         self.reported: dict[str, tuple[int | None, datetime]] = {}
         self._last = 0
 
@@ -142,19 +155,43 @@ class Tables:
             for sink in sinks:
                 self.notices[self.number()] = Waiting(**each, sink=sink)
 
+    def enqueue_decided(self, told: Sequence[Mapping[str, Any]], sinks: Collection[str]) -> None:
+        """Queue what was decided: a firing for each of ``sinks``, an end for the sinks that have the firing."""
+        heard: dict[UUID, list[str]] = {}
+        firing = (each for each in self.notices.values() if each.state == AlertState.FIRING)
+        for each in sorted(firing, key=lambda notice: notice.sink):
+            heard.setdefault(each.alert_id, []).append(each.sink)
+        for notice, sink in addressed(told, sinks, heard):
+            self.notices[self.number()] = Waiting(**notice, sink=sink)
+
+    def enqueue_ends_of_erased(self, key: int, target: str, erased_at: datetime) -> None:
+        """Queue the ends of a user's alerts for the sinks that have their firing but not their end."""
+        theirs = [each for each in self.notices.values() if each.member == key]
+        ended = {(each.alert_id, each.sink) for each in theirs if each.state == AlertState.RESOLVED and each.written_at}
+        heard = {
+            (each.alert_id, each.sink): each
+            for each in theirs
+            if each.state == AlertState.FIRING and (each.written_at is not None or each.lease is not None)
+        }
+        for (alert_id, sink), each in heard.items():
+            if (alert_id, sink) not in ended:
+                self.enqueue([of_erased(alert_id, target, each.payload, each.updates, erased_at)], [sink])
+
     @property
     def open_incidents(self) -> set[UUID]:
         """Incidents that are open now."""
         views = self.incidents.items()
         return {each_id for each_id, each in views if each.incident.state is AlertState.FIRING}
 
+    def open_places(self) -> list[tuple[Place, UUID]]:
+        """Return the alerts that are open, each with its place."""
+        return [
+            ((self.keys[each.user], each.slot.provider, each.slot.resource), each.id) for each in self.open.values()
+        ]
+
     def firing(self) -> list[tuple[Place, UUID]]:
         """Return the alerts that fire now, each with its place."""
-        return [
-            ((self.keys[each.user], each.slot.provider, each.slot.resource), each.id)
-            for each in self.open.values()
-            if each.state is AlertState.FIRING
-        ]
+        return [item for item in self.open_places() if self.open[item[1]].state is AlertState.FIRING]
 
     def firing_ids(self) -> set[UUID]:
         """Return alerts and incidents that fire now."""
@@ -167,12 +204,28 @@ class Tables:
         self.transitions[transition.id] = (key, transition)
         self.ordinals[transition.id] = self.number()
         self.histories.setdefault(key, []).append(transition)
-        if not transition.baseline:
-            self.undecided[self.number()] = (key, transition)
+        if not transition.baseline or self.origin(key).makes_news(transition):
+            self.undecided[self.number()] = Undecided(key=key, transition=transition)
+
+    def origin(self, key: int) -> UserOrigin:
+        """Return when and how a user came into the cohort."""
+        row = self.rows[key]
+        return UserOrigin(
+            registered_at=row.registered_at,
+            created_on=row.created_on,
+            discovered_at=self.discovered.get(row.user.target),
+        )
+
+    def decidable(self) -> Iterator[tuple[int, Undecided]]:
+        """Yield what can be decided on: of users that were added again only once they have been observed."""
+        for number, each in self.undecided.items():
+            observed_at = self.rows[each.key].observed_at
+            if each.added_at is None or (observed_at is not None and observed_at >= each.added_at):
+                yield number, each
 
     def waiting(self) -> frozenset[UUID]:
         """Return the transitions that no alert decision was taken on yet."""
-        return frozenset(each.id for _, each in self.undecided.values() if each)
+        return frozenset(each.transition.id for each in self.undecided.values() if each.transition)
 
     def forget(self, transition_id: UUID) -> None:
         """Drop a transition that was pruned."""
@@ -210,7 +263,7 @@ class Tables:
         for each_id in [each_id for each_id, filed in self.alerts.items() if filed.key == key]:
             del self.alerts[each_id]
             self.open.pop(each_id, None)
-        for number in [number for number, (owner, _) in self.undecided.items() if owner == key]:
+        for number in [number for number, each in self.undecided.items() if each.key == key]:
             del self.undecided[number]
         for number in [number for number, notice in self.notices.items() if notice.member == key]:
             del self.notices[number]
