@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from monitor.core.model import Intent, Kind
 from monitor.core.tally import Count
+from monitor.core.telling import Telling
 from monitor.ports import Done
 from tests.store.contract_stage import ANN, BOB, OTHER_TARGET, TARGET, broken, connected
 
@@ -109,3 +110,81 @@ async def test_an_erased_user_can_be_registered_again(stage: Stage) -> None:
 
 async def _pause(stage: Stage, user: UUID) -> None:
     await stage.store.cohort.set_intent(TARGET, [user], Intent.PAUSED, now=stage.now)
+
+
+async def test_a_sink_that_heard_of_an_alert_hears_of_its_end(stage: Stage) -> None:
+    """And of nothing else: no word of the user, its connection or its error is in it."""
+    await stage.register(ANN)
+    await live(stage, ANN)
+    (fired,) = await stage.notices()
+    await stage.deliver()
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    (ended,) = await stage.notices()
+    assert (ended.alert_id, ended.state, ended.event) == (fired.alert_id, "resolved", fired.event)
+    sent = Telling(user_id=str, runbook_base_url="https://runbooks.example.com").told(ended.payload)
+    assert {name for name, word in sent.items() if word is not None} == {
+        "schema",
+        "alert_id",
+        "state",
+        "target",
+        "observed_at",
+    }
+    assert sent.keys() == Telling(user_id=str, runbook_base_url=None).told(fired.payload).keys()
+
+
+async def test_a_sink_that_did_not_hear_of_an_alert_does_not_hear_of_its_end(stage: Stage) -> None:
+    """What still waited is dropped."""
+    await stage.register(ANN)
+    await stage.see(ANN, connected())
+    await stage.see(ANN, broken())
+    await stage.decide(sinks=["log", "pager"])
+    await stage.deliver("pager")
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    undelivered = await stage.store.outbox.undelivered()
+    assert {name: amount for name, amount in undelivered.items() if amount} == {"pager": 1}
+
+
+async def test_what_was_being_sent_has_its_end_sent(stage: Stage) -> None:
+    """It may have arrived."""
+    await stage.register(ANN)
+    await live(stage, ANN)
+    assert len(await stage.claim_notifications()) == 1
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    assert [each.state for each in await stage.notices()] == ["resolved"]
+
+
+async def test_an_end_that_was_sent_is_not_sent_again(stage: Stage) -> None:
+    """The sink knows that it is over."""
+    await stage.register(ANN)
+    await live(stage, ANN)
+    await stage.see(ANN, connected())
+    await stage.decide()
+    await stage.deliver()
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    assert await stage.notices() == []
+
+
+async def test_an_end_that_waited_is_sent_without_a_word_about_the_user(stage: Stage) -> None:
+    """In place of the one that named it."""
+    await stage.register(ANN)
+    await live(stage, ANN)
+    (claimed,) = await stage.claim_notifications()
+    await stage.store.outbox.settle([claimed], Done.DELIVERED, now=stage.now)
+    await stage.see(ANN, connected("fitbit"), connected("oura"))
+    await stage.decide()
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    assert [(each.state, each.payload["user_id"]) for each in await stage.notices()] == [("resolved", None)]
+
+
+async def test_no_result_of_an_erased_user_s_delivery_is_written_to_another_alert(stage: Stage) -> None:
+    """Whatever number its notification gets."""
+    await stage.register(ANN, BOB)
+    await live(stage, ANN)
+    in_flight = await stage.claim_notifications()
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
+    await live(stage, BOB)
+    await stage.store.outbox.settle(in_flight, Done.DELIVERED, now=stage.now)
+    assert [(each.state, each.payload["user_id"]) for each in await stage.notices()] == [
+        ("resolved", None),
+        ("firing", str(BOB)),
+    ]
