@@ -103,7 +103,7 @@ def _empty(given: object) -> object:
 def _only_unknown_statuses(given: "dict[str, Severity]") -> "dict[str, Severity]":
     for each in KNOWN_STATUSES:
         if each in given:
-            raise expected(f"a status other than {', '.join(KNOWN_STATUSES)}", got=each)
+            raise expected("a status other than connected, error and paused", got=repr(each))
     return given
 
 

@@ -33,18 +33,14 @@ def found(policy: Policy, transitions: Sequence[Transition]) -> Sequence[Transit
 
 
 def severity(policy: Policy, transitions: Sequence[Transition]) -> Severity:
-    """Return the severity of the last fault among a connection's transitions, ``none`` where there is none."""
-    for each in reversed(transitions):
-        if _concerns_fault(each):
-            status, error_type = _last_fault(each)
-            return policy.severity_in(status, error_type, each.provider)
-    return Severity.NONE
+    """Return the severity of the last fault among transitions, of which one concerns a fault."""
+    status, error_type = _latest_fault(transitions)
+    return policy.severity_in(status, error_type, transitions[-1].provider)
 
 
 def latest_error(transitions: Sequence[Transition]) -> str | None:
     """Return the type of the last fault among transitions, of which one concerns a fault."""
-    last = next(each for each in reversed(transitions) if _concerns_fault(each))
-    status, error_type = _last_fault(last)
+    status, error_type = _latest_fault(transitions)
     return error_type if status == ERROR else UNKNOWN_STATUS
 
 
@@ -61,11 +57,12 @@ def _concerns_fault(each: Transition) -> bool:
     return any(_is_fault(status) for status in (each.status, each.previous_status))
 
 
-def _last_fault(each: Transition) -> tuple[str | None, str | None]:
-    """Return status and error type of the fault that a transition leads to, else of the one that it leaves."""
-    if _is_fault(each.status):
-        return each.status, each.error_type
-    return each.previous_status, each.previous_error_type
+def _latest_fault(transitions: Sequence[Transition]) -> tuple[str | None, str | None]:
+    """Return status and error type of the last fault, which its transition leads to, or else leaves."""
+    last = next(each for each in reversed(transitions) if _concerns_fault(each))
+    if _is_fault(last.status):
+        return last.status, last.error_type
+    return last.previous_status, last.previous_error_type
 
 
 def _is_fault(status: str | None) -> bool:

@@ -9,6 +9,7 @@ import structlog
 from structlog.testing import LogCapture
 
 from monitor.availability import Availability
+from monitor.core.policy import Policy, Severity
 from monitor.errors import StoreUnavailable
 from monitor.evaluator import AT_ONCE, EvaluationLoop, Evaluator
 from monitor.store.memory import MemoryStore
@@ -17,7 +18,6 @@ from tests.store.contract_stage import POLICY, Stage, broken, connected
 
 if TYPE_CHECKING:
     from monitor.core.evaluation import Outcome
-    from monitor.core.policy import Policy
     from monitor.ports import Alerts, Place, Taken
 
 USERS: Final = [UUID(int=number) for number in range(1, AT_ONCE + 2)]
@@ -61,17 +61,19 @@ class Failing:
         await self._alerts.release(taken)
 
 
-def evaluator(stage: Stage, alerts: Alerts | None = None) -> Evaluator:
+def evaluator(stage: Stage, alerts: Alerts | None = None, policy: Policy = POLICY) -> Evaluator:
     """Return an evaluator of these decisions."""
-    return Evaluator(alerts=alerts or stage.store.alerts, policy=POLICY, sinks=["log"], clock=lambda: stage.now)
+    return Evaluator(alerts=alerts or stage.store.alerts, policy=policy, sinks=["log"], clock=lambda: stage.now)
 
 
-async def looped(stage: Stage, alerts: Alerts | None = None) -> tuple[Recorded, LogCapture, int]:
+async def looped(
+    stage: Stage, alerts: Alerts | None = None, policy: Policy = POLICY
+) -> tuple[Recorded, LogCapture, int]:
     """Let a loop decide until it is stopped; return its metrics, its log, and how often people were to hear of it."""
     metrics, logs, told = Recorded(), LogCapture(), list[None]()
     log = structlog.wrap_logger(structlog.PrintLogger(), processors=[logs])
     loop = EvaluationLoop(
-        evaluator(stage, alerts),
+        evaluator(stage, alerts, policy),
         availability=Availability(metrics, log),
         log=log,
         on_told=lambda: told.append(None),
@@ -125,3 +127,55 @@ async def test_a_loop_outlives_a_crash(stage: Stage) -> None:
     _, logs, told = await looped(stage, Failing(stage.store.alerts, RuntimeError("a bug")))
     assert [(each["event"], each["job"]) for each in logs.entries][:1] == [("job.crashed", "evaluate")]
     assert told == 0
+
+
+CRITICAL: Final = Policy(otherwise=Severity.CRITICAL)
+
+
+async def test_a_changed_policy_reaches_all_that_is_open_once(stage: Stage) -> None:
+    """More than a page of it; a replica with the same policy has nothing left to do."""
+    await evaluator(stage).decide()
+    first, second = evaluator(stage, policy=CRITICAL), evaluator(stage, policy=CRITICAL)
+    assert await first.apply_policy()
+    assert await stage.store.outbox.undelivered() == {"log": 2 * len(USERS)}
+    assert not await second.apply_policy()
+    assert not await first.apply_policy()
+    assert {each.severity for each in await stage.open_alerts()} == {Severity.CRITICAL}
+
+
+async def test_a_changed_policy_waits_until_nobody_decides(stage: Stage) -> None:
+    """And goes on where it stopped."""
+    await evaluator(stage).decide()
+    await stage.see(USERS[0], connected())
+    taken = await stage.docket()
+    late = evaluator(stage, policy=CRITICAL)
+    assert not await late.apply_policy()
+    assert await stage.settle(taken)
+    assert await late.apply_policy()
+
+
+async def test_a_changed_policy_is_applied_by_the_loop(stage: Stage) -> None:
+    """Before anything new is decided on."""
+    await evaluator(stage).decide()
+    await stage.deliver()
+    _, _, told = await looped(stage, policy=CRITICAL)
+    assert told == 1
+    assert {each.state for each in await stage.notices()} == {"firing"}
+
+
+class Overtaken(Failing):
+    """Alerts of which another replica takes the lease before anything is written."""
+
+    async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, **_: Any) -> bool:
+        """Write nothing."""
+        del taken, outcome, policy
+        return False
+
+
+async def test_a_changed_policy_is_not_applied_by_who_lost_the_lease(stage: Stage) -> None:
+    """It is tried again at the next tick."""
+    await evaluator(stage).decide()
+    overtaken = Overtaken(stage.store.alerts, RuntimeError("not raised"))
+    late = evaluator(stage, overtaken, Policy(otherwise=Severity.INFO))
+    assert not await late.apply_policy()
+    assert {each.severity for each in await stage.open_alerts()} == {Severity.WARNING}
