@@ -134,11 +134,12 @@ def alert_row(key: int, target_id: int, decision: Decision) -> dict[str, Any]:
         "confirmed_at": alert.confirmed_at,
         "due_at": alert.due_at,
         "fired_at": alert.fired_at,
-        "fired_reason": decision.reason if decision.told and not over else None,
+        "fired_reason": decision.reason if decision.told and not over and not decision.is_renewed else None,
         "incident_id": alert.incident_id,
         "resolved_at": decision.decided_at if over else None,
         "resolved_by": decision.transition.id if over and decision.transition else None,
         "reason": decision.reason,
+        "updates": alert.updates,
     }
 
 
@@ -161,6 +162,7 @@ def alert(row: Record) -> Alert:
         due_at=row.due_at,
         fired_at=row.fired_at,
         incident_id=row.incident_id,
+        updates=row.updates,
     )
 
 
