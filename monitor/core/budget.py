@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from monitor.core.cadence import EPOCH
+from monitor.core.model import Outcome
 from monitor.core.target_health import Fault, TargetHealth, assess, is_throttling, set_throttled
 from monitor.core.throttle import Throttle
 
@@ -46,9 +47,9 @@ class Budget:
 
     def spend_reserved(self, wanted: int, now: datetime) -> tuple[int, Budget]:
         """Return how many requests beside polls may be made now, of at most ``wanted``, and the budget after them."""
-        granted, throttle = self.throttle.take_reserved(wanted, now)
         if self.health.rejected is not None:
-            return 0, replace(self, throttle=self.throttle)
+            return 0, self
+        granted, throttle = self.throttle.take_reserved(wanted, now)
         return granted, replace(self, throttle=throttle)
 
     def ask(self, now: datetime) -> tuple[bool, Budget]:
@@ -71,13 +72,13 @@ class Budget:
     def after_answers(self, answers: Sequence[PollAnswer], recent: RecentPolls, now: datetime) -> Budget:
         """Return the budget after polls ended; ``recent`` includes them."""
         health = assess(self.health.not_ahead_of(now), answers, recent, now)
-        throttle = self.throttle
+        throttle, code = self.throttle, None
         if is_throttling(answers, recent, now):
-            waits = [answer.retry_after for answer in answers if answer.retry_after is not None]
+            refusals = [answer for answer in answers if answer.counts and answer.outcome is Outcome.THROTTLED]
+            waits = [answer.retry_after for answer in refusals if answer.retry_after is not None]
             throttle = throttle.after_refusal(now, max(waits, default=None))
-        throttled = [answer.code for answer in answers if answer.retry_after is not None or answer.code == "429"]
-        is_slow = not throttle.is_free(now)
-        health = set_throttled(health, now, throttled=is_slow, code=throttled[-1] if throttled else None)
+            code = max(refusals, key=lambda answer: (answer.at, answer.key)).code
+        health = set_throttled(health, now, throttled=not throttle.is_free(now), code=code)
         return replace(self, throttle=throttle, health=health)
 
     def _settled(self, now: datetime) -> TargetHealth:

@@ -120,11 +120,14 @@ class TargetView:
     def confirms(self, key: int, doubt: Doubt, faults: Faults, now: datetime) -> bool:
         """Return whether an answer at ``now`` confirms ``doubt`` about the user ``key``.
 
-        It does not while one of ``faults`` lasts, and answers from before its end confirm nothing.
+        It does not while one of ``faults`` lasts, and answers from before its end confirm nothing. Nor does it where
+        many of those polled since lack the same: in a large cohort a fault takes a while to be seen in a fifth of it.
         """
         if self.health.has_any(faults) or doubt.first < self.health.last_end_of(faults):
             return False
-        return now - doubt.first >= CONFIRM_AFTER and self.recent.polled_others(key, doubt.first)
+        if now - doubt.first < CONFIRM_AFTER or not self.recent.polled_others(key, doubt.first):
+            return False
+        return self.recent.after(doubt.first).shared_absences.isdisjoint(faults)
 
     def renewed(self, doubt: Doubt | None, faults: Faults, now: datetime) -> Doubt:
         """Return the doubt after one more answer with the absence; times that a clock ahead has left are cut."""
@@ -330,8 +333,10 @@ def _doubted_rows(
         absent = known.state.connections.keys() - snapshot.connections.keys()
         return {slug: doubt for slug, doubt in claim.doubts.connections.items() if slug in absent}
     doubted: dict[str, Doubt] = {}
-    for provider in sorted(missing_rows(known, snapshot)):
-        faults = (Fault.CONNECTIONS_MISSING.value, verdict_key(Fault.PROVIDER_MISSING, provider))
+    missing = sorted(missing_rows(known, snapshot))
+    # An answer that lacks rows of a provider at fault is no good evidence for the absence of other rows.
+    faults = (Fault.CONNECTIONS_MISSING.value, *(verdict_key(Fault.PROVIDER_MISSING, name) for name in missing))
+    for provider in missing:
         doubt = view.renewed(claim.doubts.connections.get(provider), faults, now)
         is_old = now - doubt.since >= cadence.believe_absence_after
         if not is_old and not view.confirms(claim.key, doubt, faults, now):
@@ -366,10 +371,12 @@ def _doubtful(
 
 
 def _due_to_confirm(claim: Claim, doubts: Iterable[Doubt], cadence: Cadence, now: datetime) -> datetime:
-    """Return when the user is due: at its usual pace, and once more when a new doubt may be confirmed."""
+    """Return when the user is due: at its usual pace, and once more when a doubt may first be confirmed."""
     usual = next_due(claim.user.user_id, cadence.interval, now)
-    is_new = any(doubt.first == now for doubt in doubts)
-    return min(usual, now + CONFIRM_AFTER) if is_new else usual
+    if cadence.interval <= CONFIRM_AFTER:
+        return usual
+    may_confirm_at = (doubt.first + CONFIRM_AFTER for doubt in doubts)
+    return min([usual, *(moment for moment in may_confirm_at if moment > now)])
 
 
 def _absent_still(claim: Claim, outcome: Outcome, cadence: Cadence, now: datetime) -> Verdict:

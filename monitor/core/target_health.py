@@ -6,6 +6,7 @@ all replicas share it: it is stored with the target's budget and changed under t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence  # noqa: TC003 - read at runtime, where the health is stored
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -33,6 +34,8 @@ REMEMBERED_ENDS: Final = 50
 """Ended faults that are kept, the newest ones: each invented provider may add one."""
 USERS_FOR_A_VERDICT: Final = 3
 """Different users that a verdict takes; all of them where a target has fewer."""
+OTHERS_TO_CONFIRM: Final = 10
+"""Other users that must be polled between two answers with the same absence; all of them where there are fewer."""
 UNREACHED_CODE: Final = "503"
 """A 503 asks for less, as 429 does, but it is no usable answer either."""
 
@@ -73,6 +76,8 @@ _DESCRIPTIONS: Final[Mapping[Fault, str]] = {
     Fault.THROTTLED: "Junction asks for fewer requests (429 or 503)",
 }
 _IMPLAUSIBLE: Final = frozenset({Fault.CONNECTIONS_MISSING, Fault.PROVIDER_MISSING, Fault.USERS_INVALID})
+OF_ABSENCE: Final = _IMPLAUSIBLE | {Fault.NOT_FOUND}
+"""The faults that are many users' absences: they last exactly as long as these are many."""
 DOWN: Final = frozenset(Fault) - {Fault.PROVIDER_MISSING, Fault.THROTTLED}
 """The faults with which a target is not up."""
 
@@ -185,10 +190,35 @@ class RecentPolls:
         """Return whether the latest polls of all, and of enough users, ended so."""
         return len(self.polls) >= self.enough and self.with_outcome(outcome) == len(self.polls)
 
+    @property
+    def shared_absences(self) -> frozenset[str]:
+        """The keys of the verdicts that these polls are reason for: what many of the users lack.
+
+        Where one provider's rows are missing it is that provider's fault, also if one or two users lack other rows:
+        a verdict on the target as a whole takes three.
+        """
+        shared = set[str]()
+        if self.is_many(self.with_outcome(Outcome.GONE)):
+            shared.add(Fault.NOT_FOUND)
+        if self.is_many(self.with_outcome(Outcome.INVALID)):
+            shared.add(Fault.USERS_INVALID)
+        lacking = [poll.missing for poll in self.polls if poll.missing]
+        if self.is_many(len(lacking)):
+            users = Counter(provider for missing in lacking for provider in missing)
+            provider = max(users, key=lambda name: (users[name], name))
+            others = sum(missing != {provider} for missing in lacking)
+            is_alone = others < USERS_FOR_A_VERDICT and self.is_many(users[provider])
+            shared.add(verdict_key(Fault.PROVIDER_MISSING, provider) if is_alone else Fault.CONNECTIONS_MISSING)
+        return frozenset(shared)
+
+    def after(self, since: datetime) -> RecentPolls:
+        """Return the polls after ``since``."""
+        return replace(self, polls=[poll for poll in self.polls if poll.at > since])
+
     def polled_others(self, key: int, since: datetime) -> bool:
         """Return whether ten users other than ``key``, or all others, were polled after ``since``."""
         others = sum(poll.key != key and poll.at > since for poll in self.polls)
-        return others >= min(10, self.users - 1)
+        return others >= min(OTHERS_TO_CONFIRM, self.users - 1)
 
     def answered_others(self, key: int, since: datetime) -> bool:
         """Return whether a user other than ``key`` got a good answer after ``since``."""
@@ -315,9 +345,7 @@ def assess(health: TargetHealth, answers: Sequence[PollAnswer], recent: RecentPo
     ordered = sorted(answers, key=lambda answer: (answer.at, answer.key))
     assessed = _with_refusals(health, ordered, recent, now)
     assessed = _with_streak(assessed, ordered, recent, now)
-    assessed = _set(assessed, Fault.NOT_FOUND, recent.is_many(recent.with_outcome(Outcome.GONE)), now)
-    assessed = _set(assessed, Fault.USERS_INVALID, recent.is_many(recent.with_outcome(Outcome.INVALID)), now)
-    return _with_missing_rows(assessed, recent, now)
+    return _with_absences(assessed, recent.shared_absences, now)
 
 
 def after_question(
@@ -427,17 +455,14 @@ def _is_long(streak: Streak | None, users: int, now: datetime) -> bool:
     return len(streak.users) >= min(USERS_FOR_A_VERDICT, max(1, users))
 
 
-def _with_missing_rows(health: TargetHealth, recent: RecentPolls, now: datetime) -> TargetHealth:
-    lacking = [poll.missing for poll in recent.polls if poll.missing]
-    providers = frozenset[str]().union(*lacking)
-    is_many = recent.is_many(len(lacking))
-    alone = next(iter(providers)) if is_many and len(providers) == 1 else None
-    for verdict in list(health.verdicts.values()):
-        if verdict.fault is Fault.PROVIDER_MISSING and verdict.provider != alone:
-            health = _end(health, Fault.PROVIDER_MISSING, now, provider=verdict.provider)
-    if alone is not None:
-        health = _begin(health, Fault.PROVIDER_MISSING, now, provider=alone)
-    return _set(health, Fault.CONNECTIONS_MISSING, is_many and alone is None, now)
+def _with_absences(health: TargetHealth, shared: frozenset[str], now: datetime) -> TargetHealth:
+    for key, verdict in health.verdicts.items():
+        if verdict.fault in OF_ABSENCE and key not in shared:
+            health = _end(health, verdict.fault, now, provider=verdict.provider)
+    for key in sorted(shared):
+        fault, _, provider = key.partition(":")
+        health = _begin(health, Fault(fault), now, provider=provider or None)
+    return health
 
 
 def _set(health: TargetHealth, fault: Fault, holds: bool, now: datetime, code: str | None = None) -> TargetHealth:

@@ -53,17 +53,17 @@ class Throttle:
     def take_reserved(self, wanted: int, now: datetime) -> tuple[int, Throttle]:
         """Return how many of ``wanted`` requests beside polls may start, and the throttle after they did.
 
-        They take what is reserved for them, then what polls have left.
+        They take what is reserved for them, then what polls have left: whole requests of each, or they would take the
+        fractions that polls are waiting to fill.
         """
         filled = self._refill(now)
-        granted = (
-            0 if now < filled.blocked_until else max(0, min(wanted, int(filled.reserve + max(0.0, filled.tokens))))
-        )
-        reserved = min(float(granted), filled.reserve)
+        reserved, left = int(filled.reserve), max(0, int(filled.tokens))
+        granted = 0 if now < filled.blocked_until else max(0, min(wanted, reserved + left))
+        used = min(granted, reserved)
         return granted, replace(
             filled,
-            reserve=filled.reserve - reserved,
-            tokens=filled.tokens - (granted - reserved),
+            reserve=filled.reserve - used,
+            tokens=filled.tokens - (granted - used),
             awaited_at=now if granted < wanted else filled.awaited_at,
         )
 
@@ -99,9 +99,8 @@ class Throttle:
         passed = max(0.0, (now - self.refilled_at).total_seconds())
         room = max(1.0, rate * BURST_SECONDS)
         is_awaited = timedelta(0) <= now - self.awaited_at < AWAITED_FOR
-        reserved = (
-            min(passed * rate * RESERVED_SHARE, max(1.0, room * RESERVED_SHARE) - self.reserve) if is_awaited else 0
-        )
+        # One more than a second's worth, so that no fraction is lost while a whole request fills.
+        reserved = min(passed * rate * RESERVED_SHARE, 1 + room * RESERVED_SHARE - self.reserve) if is_awaited else 0
         # A clock that stepped back must not leave a refusal in the future, where it would hold for that long.
         return replace(
             self,

@@ -16,6 +16,7 @@ from monitor.core.target_health import after_question
 from monitor.ports import Assessed, Claimed, Granted
 from monitor.store import budgets, recent_polls, rows
 from monitor.store.batch import Batch
+from monitor.store.conflicts import retry_conflicts
 from monitor.store.due import is_unleased
 from monitor.store.leases import FREE, lent
 from monitor.store.tables import CLAIMABLE, connections, jobs, outbox, targets, users
@@ -97,6 +98,7 @@ class SqlPolls:
                 await budgets.write(connection, target_id, budget)
         return Granted(requests=allowed, budget=budget)
 
+    @retry_conflicts
     async def assess(
         self, target: str, answers: Sequence[PollAnswer], *, since: datetime, now: datetime, pace: Pace
     ) -> Assessed:
@@ -111,6 +113,7 @@ class SqlPolls:
                 await budgets.write(connection, target_id, after)
         return Assessed(before=before, after=after, recent=recent)
 
+    @retry_conflicts
     async def note_question(self, target: str, answer: PollAnswer, *, now: datetime, pace: Pace) -> Assessed:
         """Take in what came back when the target was asked about itself."""
         async with self._database.writing() as connection:
@@ -123,6 +126,7 @@ class SqlPolls:
             await budgets.write(connection, target_id, after)
         return Assessed(before=before, after=after, recent=recent)
 
+    @retry_conflicts
     async def claim_users(
         self, target: str, user_ids: Sequence[UUID], *, now: datetime, lease: timedelta
     ) -> list[Claim]:
@@ -142,18 +146,23 @@ class SqlPolls:
         theirs = _by_member(held)
         return {state.id: Known(state=_state(state, theirs[state.id])) for state in states}
 
+    @retry_conflicts
     async def commit(self, verdicts: Sequence[Verdict], *, now: datetime) -> frozenset[int]:
         """Write everything the verdicts say in one transaction, and return the keys for which it was written."""
         async with self._database.writing() as connection:
             batch = Batch(connection, self._target_ids)
             return await batch.write(verdicts, now)
 
+    @retry_conflicts
     async def release(self, claims: Sequence[Claim]) -> None:
         """Give back users that were claimed and not asked; they are due as before."""
         ours = self._among(users.c.lease, list({each.lease for each in claims}))
         theirs = self._among(users.c.id, [each.key for each in claims])
         async with self._database.writing() as connection:
-            await connection.execute(update(users).where(theirs, ours).values(FREE))
+            # In the order of the ids, as every other statement that locks several users.
+            held = select(users.c.id).where(theirs, ours).order_by(users.c.id).with_for_update()
+            freed = update(users).where(rows.once(users.c.id, held, connection.dialect))
+            await connection.execute(freed.values(FREE))
 
     async def recover(self) -> int:
         """End the leases that a killed process left behind, where this process is alone (SQLite)."""
@@ -175,6 +184,7 @@ class SqlPolls:
                     moved += page
         return moved
 
+    @retry_conflicts
     async def _bring_page_forward(
         self, target: str, presence: Presence, cadence: Cadence, now: datetime, *, failed: bool
     ) -> int:

@@ -22,15 +22,23 @@ if TYPE_CHECKING:
 SET: Final = "failures = 0, missing_since = NULL, lease = NULL, leased_until = NULL"
 UNNESTED: Final = text(
     f"""
-    UPDATE users SET next_poll_at = v.next_poll_at, observed_at = v.observed_at, {SET}
-    FROM unnest(
-        CAST(:id AS bigint[]), CAST(:lease AS bigint[]), CAST(:next_poll_at AS timestamptz[]),
-        CAST(:observed_at AS timestamptz[])
-    ) AS v (id, lease, next_poll_at, observed_at)
-    WHERE users.id = v.id AND users.lease = v.lease AND users.leased_until > :now
+    WITH locked AS (
+        SELECT users.id, v.next_poll_at, v.observed_at
+        FROM unnest(
+            CAST(:id AS bigint[]), CAST(:lease AS bigint[]), CAST(:next_poll_at AS timestamptz[]),
+            CAST(:observed_at AS timestamptz[])
+        ) AS v (id, lease, next_poll_at, observed_at)
+        JOIN users ON users.id = v.id
+        WHERE users.lease = v.lease AND users.leased_until > :now
+        ORDER BY users.id FOR NO KEY UPDATE OF users
+    )
+    UPDATE users SET next_poll_at = locked.next_poll_at, observed_at = locked.observed_at, {SET}
+    FROM locked
+    WHERE users.id = locked.id
     RETURNING users.id
     """  # noqa: S608 - our own words
 )
+"""Locks in the order of the ids, as every other statement that locks several users: an UPDATE alone has none."""
 FROM_JSON: Final = text(
     f"""
     UPDATE users SET next_poll_at = json_extract(v.value, '$[2]'), observed_at = json_extract(v.value, '$[3]'), {SET}

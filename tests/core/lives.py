@@ -65,6 +65,7 @@ class Life:
         soundness.of_verdict(verdict, claim, now)
         self.last = verdict
         self.observed_at = verdict.observed_at or self.observed_at
+        self.counts.update(verdict.counts)
         if verdict.change is not None:
             self._commit(verdict.change)
         found = verdict.change.transitions if verdict.change else ()
@@ -82,9 +83,8 @@ class Life:
 
     def recount(self) -> Counter[tally.Key]:
         """Count from scratch what the differences should add up to."""
-        presence = self.last.presence if self.last else Presence.PRESENT
         return (
-            tally.of_user(USER.target, Intent.ACTIVE, presence)
+            self._claim(NOON).counts
             + tally.of_connections(USER.target, self.connections.values())
             + tally.of_transitions(self.transitions)
             + tally.of_alerts(each for each in self.desk.open.values() if each.state is AlertState.FIRING)
@@ -103,6 +103,9 @@ class Life:
             failures=self.last.failures,
             presence=self.last.presence,
             missing_since=self.last.missing_since,
+            outcome=None if self.last.failed_at is None else self.last.outcome.value,
+            doubts=self.last.doubts,
+            reason=self.last.reason,
         )
 
     def _judge(self, claim: judge.Claim, answer: Answer, now: datetime) -> judge.Verdict:
@@ -114,13 +117,15 @@ class Life:
         if isinstance(answer, Snapshot):
             return judge.seen(claim, known, answer, b"digest", CADENCE, now)
         if answer is Outcome.GONE:
-            return judge.missing(claim, known, CADENCE, now, trusted=True)
+            return judge.missing(claim, known, CADENCE, now)
+        if answer is Outcome.INVALID:
+            return judge.invalid(claim, "no user id", CADENCE, now)
         return judge.unobserved(claim, answer, CADENCE, now)
 
     def _commit(self, change: judge.Change) -> None:
-        self.connections = dict(change.connections or {})
+        if change.connections is not None:
+            self.connections = dict(change.connections)
         self.transitions.extend(change.transitions)
-        self.counts.update(change.counts)
 
 
 ROWS: Final = [
@@ -146,7 +151,7 @@ def days(draw: st.DrawFn) -> Snapshot:
 
 
 answers: Final[SearchStrategy[Answer]] = st.one_of(
-    days(), days(), snapshots(), st.just(Outcome.GONE), st.sampled_from(FAILURES)
+    days(), days(), snapshots(), st.sampled_from([Outcome.GONE, Outcome.INVALID]), st.sampled_from(FAILURES)
 )
 steps: Final = st.integers(-600, 1800).map(lambda seconds: timedelta(seconds=seconds))
 """Between two polls; the clock may also step back."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from monitor.core.diff import diff
-from monitor.core.judge import Cadence, Claim
-from monitor.core.model import Connection, Presence, Snapshot, User, UserState
+from monitor.core.judge import NO_DOUBTS, Cadence, Claim, Doubt, Doubts, TargetView
+from monitor.core.model import Connection, Outcome, Presence, Snapshot, User, UserState
 from monitor.core.policy import Policy, Severity
+from monitor.core.target_health import Fault, RecentPoll, RecentPolls, TargetHealth, TargetVerdict, verdict_key
 
 if TYPE_CHECKING:
     from monitor.core.model import Transition
@@ -64,6 +65,10 @@ def claim(
     missing_since: datetime | None = None,
     failures: int = 0,
     digest: bytes | None = b"last answer",
+    outcome: str | None = None,
+    doubts: Doubts = NO_DOUBTS,
+    unlisted_at: datetime | None = None,
+    reason: str | None = None,
 ) -> Claim:
     """Return the user in hand, due now."""
     return Claim(
@@ -76,7 +81,39 @@ def claim(
         missing_since=missing_since,
         failures=failures,
         digest=digest,
+        outcome=outcome,
+        doubts=doubts,
+        unlisted_at=unlisted_at,
+        reason=reason,
     )
+
+
+def doubt(first: datetime, since: datetime | None = None) -> Doubt:
+    """Return an absence whose first answer came at ``first``, noticed then or before."""
+    return Doubt(since=since or first, first=first)
+
+
+def view(
+    *faults: Fault,
+    provider: str | None = None,
+    ended: datetime | None = None,
+    polled: int = 10,
+    outcome: Outcome | None = None,
+    lacking: int = 0,
+) -> TargetView:
+    """Return a target with these faults, or whose faults ended then, and a hundred users.
+
+    As many other users were ``polled`` just now, all with the same ``outcome``; some were ``lacking`` a row of Fitbit.
+    """
+    keys = [verdict_key(fault, provider) for fault in faults]
+    verdicts = {key: TargetVerdict(fault=fault, since=NOON) for key, fault in zip(keys, faults, strict=True)}
+    health = TargetHealth(verdicts=verdicts) if ended is None else TargetHealth(ended=dict.fromkeys(keys, ended))
+    fitbit = frozenset({"fitbit"})
+    polls = [
+        RecentPoll(key=100 + n, at=LATER, outcome=outcome, missing=fitbit if n < lacking else frozenset())
+        for n in range(polled)
+    ]
+    return TargetView(health=health, recent=RecentPolls(polls=polls, users=100))
 
 
 def between(*before: Connection, after: tuple[Connection, ...], presence: Presence = Presence.PRESENT) -> list[str]:

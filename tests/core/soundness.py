@@ -125,9 +125,29 @@ def _incident(step: IncidentDecision, now: datetime) -> None:
 def of_verdict(verdict: Verdict, claim: Claim, now: datetime) -> None:
     """Check what one poll came to."""
     assert verdict.claim == claim
-    assert verdict.next_poll_at >= now
+    assert verdict.next_poll_at > now
     assert isinstance(verdict.presence, Presence)
     assert (verdict.observed_at is None) == (verdict.outcome not in {Outcome.CHANGED, Outcome.UNCHANGED})
-    if verdict.change is not None:
-        for key in verdict.change.counts:
-            assert all(isinstance(each, str) for each in (key.target, key.count, key.a, key.b, key.c)), key
+    assert (verdict.failed_at is None) == (verdict.observed_at is not None)
+    assert verdict.failed_at in {None, now}
+    _doubts(verdict)
+    if verdict.only_times:
+        assert (verdict.change, +verdict.counts, verdict.reason) == (None, {}, None)
+    for key in verdict.counts:
+        assert all(isinstance(each, str) for each in (key.target, key.count, key.a, key.b, key.c)), key
+
+
+def _doubts(verdict: Verdict) -> None:
+    """Check what is not confirmed: only of users that are there, and noticed no later than it may be confirmed."""
+    doubts = verdict.doubts
+    named = [doubt for doubt in (doubts.not_found, doubts.invalid) if doubt is not None]
+    for doubt in (*named, *doubts.connections.values()):
+        assert doubt.since <= doubt.first
+    if verdict.presence is not Presence.PRESENT:
+        assert not doubts
+    if doubts.connections:
+        assert verdict.digest is None
+    if verdict.observed_at is not None:
+        assert not named
+    if verdict.change is not None and verdict.change.connections is not None:
+        assert doubts.connections.keys() <= verdict.change.connections.keys()

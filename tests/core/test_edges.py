@@ -9,15 +9,12 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from monitor.core import budget, flapping, incidents, judge, tally
+from monitor.core import flapping, incidents, judge, tally
 from monitor.core.alerting import NAMESPACE, AlertKind, AlertState, Decision, unraised
-from monitor.core.budget import NEW, Pace
-from monitor.core.cadence import backoff
 from monitor.core.diff import diff, replay, supersedes
 from monitor.core.evaluation import Docket, Entry, evaluate, wave_keys
-from monitor.core.health import TOO_MANY_MISSING, WINDOW, Generation, Health
 from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, key_of, past_windows, possible, worth_comparing
-from monitor.core.model import Intent, Kind, Outcome, Presence, Transition, User
+from monitor.core.model import Kind, Outcome, Presence, Transition, User
 from monitor.core.policy import ANY, HOLD_PART, Flapping, IncidentRule, Policy, Severity, flapping_rule, incident_rule
 from monitor.core.telling import Telling
 from monitor.core.wording import incident_payload, payload, summary
@@ -368,46 +365,7 @@ def test_nobody_waits_for_others_beyond_the_longest_hold() -> None:
     assert [each.state for each in desk.meet([], LATER + 15 * MINUTE, waves=waves)] == [AlertState.FIRING] * 4
 
 
-# --- the budget ---
-
-
-def test_a_rejection_is_remembered_with_its_time() -> None:
-    """The first one; and the next probe is due 30 s after it."""
-    full = Pace(rate=64.0).applied(NEW)
-    first = budget.rejected("no", NOON)(full)
-    assert (first.rejected, first.rejected_at, first.probed_at) == ("no", NOON, NOON)
-    assert first.throttle == full.throttle
-    assert budget.rejected("again", LATER)(first) == first
-
-
-def test_a_probe_is_paid_for() -> None:
-    """Like any other request."""
-    rejected = budget.rejected("no", NOON - MINUTE)(Pace(rate=64.0).applied(NEW))
-    spent = rejected.spend(1, NOON)
-    assert spent.throttle == rejected.throttle.take(1, NOON)[1]
-    assert (spent.probed_at, spent.rejected_at) == (NOON, NOON - MINUTE)
-
-
-def test_what_was_asked_at_the_moment_of_a_rejection_may_start() -> None:
-    """Only what was allowed before it must not."""
-    rejected = budget.rejected("no", NOON)(Pace(rate=64.0).applied(NEW))
-    assert rejected.blocks(NOON - MINUTE, LATER)
-    assert not rejected.blocks(NOON, LATER)
-    slowed = budget.slowed(NOON, MINUTE)(Pace(rate=64.0).applied(NEW))
-    assert slowed.blocks(NOON - MINUTE, NOON)
-    assert not slowed.blocks(NOON, NOON)
-
-
 # --- the poll ---
-
-
-def test_a_first_404_waits_as_long_as_failures_say() -> None:
-    """One more than there were."""
-    for failures in (0, 9, 12):
-        verdict = judge.missing(claim(failures=failures), None, CADENCE, LATER, trusted=True)
-        wanted = max(MINUTE, backoff(USER.user_id, failures + 1, CADENCE.interval))
-        assert verdict.next_poll_at == LATER + wanted
-        assert (verdict.failures, verdict.presence) == (failures + 1, Presence.PRESENT)
 
 
 def test_a_first_404_does_not_hold_back_the_time_of_the_next_good_answer() -> None:
@@ -415,16 +373,6 @@ def test_a_first_404_does_not_hold_back_the_time_of_the_next_good_answer() -> No
     known = judge.Known(state=state(connected()))
     held = claim(observed_at=NOON, missing_since=LATER + 60 * MINUTE)
     assert judge.seen(held, known, snapshot(broken()), b"new", CADENCE, LATER).observed_at == LATER
-
-
-def test_an_invalid_user_is_due_at_once_should_it_be_resumed() -> None:
-    """And is counted as one that is active no more, under its target."""
-    verdict = judge.invalid(claim(), "no", LATER)
-    assert (verdict.claim, verdict.next_poll_at, verdict.presence) == (claim(), LATER, Presence.INVALID)
-    assert verdict.change is not None
-    active, invalid = (tally.of_user(T, Intent.ACTIVE, each) for each in (Presence.PRESENT, Presence.INVALID))
-    assert verdict.change.counts == tally.difference(active, invalid)
-    assert {key.a for key in verdict.change.counts} == {"active", "paused"}
 
 
 def test_every_verdict_is_about_its_claim() -> None:
@@ -435,25 +383,8 @@ def test_every_verdict_is_about_its_claim() -> None:
         (judge.unchanged(held, CADENCE, LATER), held),
         (judge.seen(held, known, snapshot(broken()), b"new", CADENCE, LATER), held),
         (judge.unobserved(held, Outcome.TIMEOUT, CADENCE, LATER), held),
-        (judge.missing(held, known, CADENCE, LATER, trusted=True), held),
-        (judge.missing(gone, None, CADENCE, LATER, trusted=True), gone),
+        (judge.missing(held, known, CADENCE, LATER), held),
+        (judge.missing(gone, None, CADENCE, LATER), gone),
+        (judge.invalid(held, "no", CADENCE, LATER), held),
     ):
         assert verdict.claim == wanted
-
-
-# --- the health of a target ---
-
-
-def test_a_rejection_forgets_how_many_polls_there_were() -> None:
-    """What comes after it is counted from nothing; and a refused key proves nothing about absence."""
-    health = Health(current=Generation(50, 3), previous=Generation(WINDOW, 7), proving=5)
-    told = health.told("refused", NOON)
-    assert (told.current, told.previous, told.proving) == (Generation(), Generation(), 5)
-    assert health.told(TOO_MANY_MISSING, NOON).proving == WINDOW
-
-
-def test_a_generation_is_full_with_its_window() -> None:
-    """And becomes the previous one."""
-    health = Health(current=Generation(WINDOW - 1, 3))
-    after = health.after(Outcome.UNCHANGED, started_at=NOON, now=NOON, answered=True, known_gone=False)
-    assert (after.current, after.previous) == (Generation(), Generation(WINDOW, 3))

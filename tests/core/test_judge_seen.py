@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 
 from monitor.core import judge
-from monitor.core.judge import Known, Verdict
+from monitor.core.judge import Doubts, Known, Verdict
 from monitor.core.model import Kind, Outcome, Presence, Snapshot
 from monitor.core.tally import Count, Key
 from tests.core.samples import (
@@ -17,6 +18,7 @@ from tests.core.samples import (
     broken,
     claim,
     connected,
+    doubt,
     snapshot,
     state,
 )
@@ -83,10 +85,11 @@ def test_an_incomplete_answer_is_parsed_again_next_time() -> None:
 
 def test_a_good_answer_ends_a_streak_of_404s() -> None:
     """The first 404 is forgotten, also by an incomplete answer."""
-    held = claim(missing_since=NOON, failures=1)
+    held = claim(missing_since=NOON, failures=1, doubts=Doubts(not_found=doubt(NOON), invalid=doubt(NOON)))
     for seen in (snapshot(connected()), snapshot(complete=False)):
         found = judged(Known(state=state(connected())), seen, held)
         assert (found.missing_since, found.failures, found.presence) == (None, 0, Presence.PRESENT)
+        assert not found.doubts
 
 
 def test_a_gone_user_that_answers_is_back() -> None:
@@ -96,8 +99,8 @@ def test_a_gone_user_that_answers_is_back() -> None:
     assert found.presence is Presence.PRESENT
     assert found.change is not None
     assert [each.kind for each in found.change.transitions] == [Kind.USER_RETURNED, Kind.APPEARED]
-    assert found.change.counts[Key("acme_us", Count.USERS, "active")] == 1
-    assert found.change.counts[Key("acme_us", Count.USERS, "gone")] == -1
+    assert found.counts[Key("acme_us", Count.USERS, "active")] == 1
+    assert found.counts[Key("acme_us", Count.USERS, "gone")] == -1
 
 
 def test_observations_stay_in_order_where_the_clock_steps_back() -> None:
@@ -105,14 +108,36 @@ def test_observations_stay_in_order_where_the_clock_steps_back() -> None:
     held = claim(observed_at=LATER + HOUR)
     after = LATER + HOUR + timedelta(microseconds=1)
     assert judge.unchanged(held, CADENCE, LATER).observed_at == after
-    found = judged(Known(state=state(connected(), observed_at=LATER + HOUR)), snapshot(), held)
+    found = judged(Known(state=state(connected(), observed_at=LATER + HOUR)), snapshot(broken()), held)
     assert found.change is not None
     assert found.observed_at == found.change.transitions[0].observed_at == after
 
 
+def test_only_times_are_new_where_a_good_answer_follows_its_like() -> None:
+    """Nearly all polls are of this kind, and are written by one statement."""
+    found = judge.unchanged(claim(), CADENCE, LATER)
+    assert found.only_times
+    assert found.counts == {}
+
+
+@pytest.mark.parametrize(
+    "held",
+    [claim(outcome="timeout"), claim(doubts=Doubts(invalid=doubt(NOON))), claim(digest=None)],
+    ids=["the last poll failed", "something was in doubt", "no answer is remembered"],
+)
+def test_more_than_times_is_new_where_the_last_poll_left_something(held: judge.Claim) -> None:
+    """It has to be taken back, so the whole row is written."""
+    assert not judge.unchanged(held, CADENCE, LATER).only_times
+
+
+def test_an_answer_of_other_bytes_is_written_in_full() -> None:
+    """Its digest is new."""
+    assert not judged(Known(state=state(connected())), snapshot(connected())).only_times
+
+
 @given(snapshots())
 def test_the_next_poll_keeps_the_user_s_place(seen: Snapshot) -> None:
-    """After any good answer the user is due at its own place within one interval."""
-    found = judged(Known(state=state(connected())), seen)
+    """After any good answer that lacks nothing the user is due at its own place within one interval."""
+    found = judged(Known(state=state()), seen)
     assert LATER < found.next_poll_at <= LATER + CADENCE.interval
     assert found.next_poll_at == judge.unchanged(claim(), CADENCE, LATER).next_poll_at

@@ -82,7 +82,8 @@ def test_a_change_of_status_keeps_what_is_known_of_resources() -> None:
 
 def test_a_row_that_vanished_and_came_back_starts_anew() -> None:
     """What was known of its resources ended with it."""
-    rows = [(connected(sleep="available"),), (connected(sleep="unavailable"),), (), (connected(sleep="available"),)]
+    before, after = (connected(sleep="available"),), (connected(sleep="unavailable"),)
+    rows = [before, after, (), (), before]
     life = lived(POLICY, [(snapshot(*row), MINUTE) for row in rows])
     assert replay(life.transitions)["fitbit"].resources == {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -166,3 +167,95 @@ def test_a_clock_that_jumps_about_never_frees_more_than_a_burst_at_once(jumps: l
         got, throttle = throttle.take(1000, now)
         assert got <= 50
         assert now >= earlier or throttle.take(1000, now)[0] == 0
+
+
+def test_requests_beside_polls_take_what_polls_leave() -> None:
+    """Without anybody in their way they need nothing that is kept for them."""
+    assert Throttle(rate=50.0).take_reserved(3, NOON)[0] == 3
+    assert Throttle(rate=50.0).take_reserved(1000, NOON)[0] == 50
+    assert Throttle(rate=50.0).take_reserved(0, NOON)[0] == 0
+    assert Throttle(rate=50.0).take_reserved(-3, NOON)[0] == 0
+
+
+@given(rates, st.integers(2, 6))
+def test_a_tenth_of_the_rate_is_kept_while_somebody_waits_for_it(rate: float, tens: int) -> None:
+    """Polls that take whatever they get leave a tenth, and keep the rest, rounded to whole requests."""
+    throttle, polls, others = Throttle(rate=rate), 0, 0
+    for tick in range(tens * 100 + 1):
+        got, throttle = throttle.take(10_000, at(tick / 4))
+        polls += got
+        got, throttle = throttle.take_reserved(10_000, at(tick / 4))
+        others += got
+    seconds = tens * 25
+    assert others >= rate * seconds / 10 - 1 - rate / 10
+    assert polls >= rate * seconds * 8 / 10 - 1
+
+
+def test_nothing_is_kept_when_nobody_has_waited_for_two_seconds() -> None:
+    """Polls have the whole rate again."""
+    _, empty = Throttle(rate=50.0).take(50, NOON)
+    got, waiting = empty.take_reserved(1, NOON)
+    assert got == 0
+    assert granted(waiting, 1) == 45
+    assert granted(waiting, 2) == 50
+
+
+def test_what_is_kept_is_a_tenth_of_a_second_s_worth_and_one_request_more() -> None:
+    """However long it is waited for."""
+    for rate, kept in ((50.0, 6), (2.0, 1.2)):
+        throttle = Throttle(rate=rate)
+        for tick in range(100):
+            _, throttle = throttle.take(1000, at(tick / 4))
+            throttle = replace(throttle, awaited_at=at(tick / 4))
+        assert throttle.reserve == pytest.approx(kept)
+
+
+def test_nothing_beside_polls_starts_while_the_target_asks_for_a_wait() -> None:
+    """Whoever wants it waits on, and has something kept."""
+    got, throttle = refused(0, retry_after=20 * SECOND).take_reserved(1, at(19))
+    assert (got, throttle.awaited_at) == (0, at(19))
+    assert throttle.take_reserved(1, at(20))[0] == 1
+
+
+@given(rates, takes, st.lists(st.booleans(), min_size=40, max_size=40))
+def test_polls_and_others_together_stay_within_the_rate(
+    rate: float, story: list[tuple[timedelta, int, float]], others: list[bool]
+) -> None:
+    """What is kept is part of the rate, not beside it; it may add its own small burst."""
+    throttle, now, log = Throttle(rate=rate), NOON, list[tuple[datetime, int]]()
+    for (gap, wanted, _), is_other in zip(story, others, strict=False):
+        now += gap
+        got, throttle = (throttle.take_reserved if is_other else throttle.take)(wanted, now)
+        assert 0 <= got <= wanted
+        assert throttle.reserve >= 0
+        log.append((now, got))
+    bursts = max(1.0, rate) + 1 + max(1.0, rate) / 10
+    for start, (began, _) in enumerate(log):
+        total = sum(count for _, count in log[start:])
+        assert total <= rate * (now - began).total_seconds() + bursts + 1e-6
+
+
+@given(st.timedeltas(SECOND, timedelta(days=3650)))
+def test_a_clock_that_steps_back_keeps_nothing_for_those_who_wait_no_more(step: timedelta) -> None:
+    """Two seconds later, and not after the step."""
+    _, waiting = Throttle(rate=50.0).take(50, NOON)[1].take_reserved(1, NOON)
+    now = NOON - step
+    _, waiting = waiting.take(50, now)
+    _, waiting = waiting.take(50, now + 2 * SECOND)
+    assert waiting.take(1000, now + 3 * SECOND)[0] == 50
+
+
+def test_a_throttle_is_free_when_the_whole_rate_holds() -> None:
+    """Neither while a wait is asked for, nor while the rate rises."""
+    assert Throttle(rate=50.0).is_free(NOON)
+    assert not refused(0).is_free(at(13.9))
+    assert refused(0).is_free(at(14))
+    assert not refused(0, retry_after=60 * SECOND).is_free(at(59))
+    assert refused(0, retry_after=60 * SECOND).is_free(at(60))
+
+
+def test_the_allowed_share_is_nothing_while_nothing_may_be_sent() -> None:
+    """Then it is the share of the rate."""
+    throttle = refused(0, retry_after=11 * SECOND)
+    assert throttle.allowed_factor(at(10.9)) == 0
+    assert throttle.allowed_factor(at(11)) == pytest.approx(1 / 2 + 1 / 8)

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 import pytest
 
+from monitor.core import judge
 from monitor.errors import StoreConflict, StoreUnavailable
 from monitor.ports import ListedUser
 from monitor.store import conflicts, open_store
 from monitor.store.conflicts import retry_conflicts
 from monitor.store.engine import Database
-from tests.store.contract_stage import ANN, BOB, TARGET, Stage
+from tests.store.contract_stage import ANN, BOB, CADENCE, LEASE, TARGET, Stage, connected
 from tests.store.test_replicas import blocked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 LOCK: Final = "SELECT 1 FROM users WHERE user_id = '{}' FOR UPDATE"
+DEADLOCKS: Final = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 RENAMED: Final = [ListedUser(user_id=ANN, client_user_id="ann"), ListedUser(user_id=BOB, client_user_id="bob")]
 
 
@@ -91,6 +93,27 @@ async def test_an_import_that_meets_a_deadlock_is_tried_again(stage: Stage, migr
         await other.commit()
     assert (await importing).known == 2
     assert [each.client_user_id async for each in stage.store.cohort.members(TARGET)] == ["ann", "bob"]
+
+
+async def test_polls_without_news_lock_users_in_the_order_of_imports(stage: Stage, migrated_postgres_url: str) -> None:
+    """Both wait for the first user, which a third transaction holds; neither holds what the other wants."""
+    for user in (BOB, ANN):  # so that the first user's row is the last one in the table
+        await stage.see(user, connected())
+    stage.later(hours=1)
+    claims = await stage.store.polls.claim_users(TARGET, [ANN, BOB], now=stage.now, lease=LEASE)
+    polled = [judge.unchanged(each, CADENCE, stage.now) for each in sorted(claims, key=lambda each: -each.key)]
+    async with await psycopg.AsyncConnection.connect(migrated_postgres_url, client_encoding="UTF8") as holder:
+        await holder.execute(LOCK.format(ANN))
+        importing = asyncio.create_task(stage.store.cohort.register(TARGET, RENAMED, now=stage.now, revive=True))
+        await blocked(migrated_postgres_url, 1)
+        committing = asyncio.create_task(stage.store.polls.commit(polled, now=stage.now))
+        await blocked(migrated_postgres_url, 2)
+        await holder.commit()
+    assert (await importing).known == 2
+    assert await committing == {each.key for each in claims}
+    await stage.store.aclose()  # sessions report what they counted when they end
+    async with await psycopg.AsyncConnection.connect(migrated_postgres_url, client_encoding="UTF8") as looker:
+        assert await (await looker.execute(DEADLOCKS)).fetchone() == (0,)
 
 
 async def test_what_is_registered_may_be_a_stream_though_it_is_tried_again(stage: Stage) -> None:
