@@ -26,8 +26,6 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 ACTIVE = "intent = 'active'"
 CLAIMABLE_BEFORE = "intent = 'active' AND presence <> 'invalid'"
 FAILED = "intent = 'active' AND presence = 'present' AND failed_at IS NOT NULL"
-RAISED_BEFORE = "kind = 'error' AND incident_id IS NULL AND state <> 'withdrawn'"
-RAISED = "kind IN ('error', 'unknown_status') AND incident_id IS NULL AND state <> 'withdrawn'"
 WAITING_INCIDENT = "written_at IS NULL AND event = 'incident.alert'"
 SENT = "outcome = 'delivered' AND sink <> 'log'"
 
@@ -55,8 +53,6 @@ def upgrade() -> None:
     op.add_column("undecided", sa.Column("set_aside_at", MOMENT))
     op.add_column("undecided", sa.Column("reason", sa.Text()))
     op.add_column("alerts", sa.Column("updates", sa.Integer(), nullable=False, server_default="0"))
-    op.drop_index("ix_alerts_raised", "alerts")
-    partial("ix_alerts_raised", "alerts", ["confirmed_at", "target_id", "provider", "error_type"], RAISED)
     op.create_table(
         "erased",
         sa.Column("target_id", sa.SmallInteger(), nullable=False),
@@ -71,9 +67,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     number_outbox(autoincrement=False)
     op.drop_table("erased")
-    op.drop_index("ix_alerts_raised", "alerts")
-    partial("ix_alerts_raised", "alerts", ["confirmed_at", "target_id", "provider", "error_type"], RAISED_BEFORE)
-    op.execute("DELETE FROM alerts WHERE kind = 'unknown_status'")
     op.drop_column("alerts", "updates")
     op.execute("DELETE FROM undecided WHERE kind IS NOT NULL OR set_aside_at IS NOT NULL")
     for name in ("reason", "set_aside_at", "kind"):
