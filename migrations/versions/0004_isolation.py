@@ -27,8 +27,6 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 ACTIVE = "intent = 'active'"
 CLAIMABLE_BEFORE = "intent = 'active' AND presence <> 'invalid'"
 FAILED = "intent = 'active' AND presence = 'present' AND failed_at IS NOT NULL"
-RAISED_BEFORE = "kind = 'error' AND incident_id IS NULL AND state <> 'withdrawn'"
-RAISED = "kind IN ('error', 'unknown_status') AND incident_id IS NULL AND state <> 'withdrawn'"
 WAITING_INCIDENT = "written_at IS NULL AND event = 'incident.alert'"
 STATUSES = ("connected", "error", "paused")
 MOST_COUNTS = 1000
@@ -60,8 +58,6 @@ def upgrade() -> None:
     op.add_column("undecided", sa.Column("reason", sa.Text()))
     op.add_column("alerts", sa.Column("updates", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("outbox", sa.Column("claimed_at", MOMENT))
-    op.drop_index("ix_alerts_raised", "alerts")
-    partial("ix_alerts_raised", "alerts", ["confirmed_at", "target_id", "provider", "error_type"], RAISED)
     op.create_table(
         "erased",
         sa.Column("target_id", sa.SmallInteger(), nullable=False),
@@ -87,9 +83,6 @@ def downgrade() -> None:
     number_outbox(autoincrement=False)
     op.drop_table("privacy")
     op.drop_table("erased")
-    op.drop_index("ix_alerts_raised", "alerts")
-    partial("ix_alerts_raised", "alerts", ["confirmed_at", "target_id", "provider", "error_type"], RAISED_BEFORE)
-    op.execute("DELETE FROM alerts WHERE kind = 'unknown_status'")
     op.drop_column("alerts", "updates")
     op.execute("DELETE FROM undecided WHERE kind IS NOT NULL OR set_aside_at IS NOT NULL")
     for name in ("reason", "set_aside_at", "kind"):

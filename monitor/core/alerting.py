@@ -263,7 +263,9 @@ def _follow_status(
         why = "the same error goes on" if each.status == ERROR else "an unknown status ends nothing"
         yield Decision(alert=standing[slot], was=held.state, transition=each, decided_at=now, reason=why)
         return
-    began_at = held.began_at if held is not None and _stays_in_error(held, each) else each.observed_at
+    began_at = each.observed_at
+    if held is not None and held.kind is AlertKind.ERROR and _stays_in_error(each):
+        began_at = held.began_at
     yield from _end(standing, slot, each, now)
     flaps = () if each.repeats_error else flapping.found(policy, [*history, each])
     if flaps:
@@ -277,13 +279,12 @@ def _goes_on(alert: Alert, each: Transition) -> bool:
     if is_unknown_status(each.status):
         return True
     same = (alert.error_type or UNSPECIFIED) == (each.error_type or UNSPECIFIED)
-    return same and _stays_in_error(alert, each)
+    return same and _stays_in_error(each)
 
 
-def _stays_in_error(alert: Alert, each: Transition) -> bool:
-    """Return whether a connection was never seen out of error since its alert began."""
-    in_error = alert.kind is AlertKind.ERROR and each.status == ERROR
-    return in_error and (each.kind is Kind.ERROR_CHANGED or is_unknown_status(each.previous_status))
+def _stays_in_error(each: Transition) -> bool:
+    """Return whether a connection is in error, and was not seen out of it just before."""
+    return each.status == ERROR and (each.kind is Kind.ERROR_CHANGED or is_unknown_status(each.previous_status))
 
 
 def _refreshed(alert: Alert, each: Transition) -> Alert:

@@ -138,7 +138,7 @@ PRESENT: Final = text("intent = 'active' AND presence = 'present'")
 FAILED: Final = text(f"{PRESENT.text} AND failed_at IS NOT NULL")
 """Users whose latest poll returned nothing about their connections."""
 OPEN: Final = "state IN ('pending', 'firing')"
-RAISED: Final = text("kind IN ('error', 'unknown_status') AND incident_id IS NULL AND state <> 'withdrawn'")
+RAISED: Final = text("kind = 'error' AND incident_id IS NULL AND state <> 'withdrawn'")
 """Alerts that make a wave, or did; those of an incident left out."""
 
 users = Table(

@@ -82,6 +82,16 @@ def test_another_error_after_an_unknown_status_is_another_alert() -> None:
     assert story.see(broken(error_type="user_not_found")) == [RESOLVED, FIRING]
 
 
+def test_an_error_type_of_the_same_name_is_an_error_like_any_other() -> None:
+    """Whatever words the vendor invents, none is lost; it goes on under the name that both have."""
+    story = Story(LOUD, connected())
+    assert story.see(broken(error_type=UNKNOWN_STATUS)) == [FIRING]
+    (alert,) = story.desk.open.values()
+    story.desk.open[alert.id] = replace(alert, kind=AlertKind.UNKNOWN_STATUS)
+    assert story.see(replace(broken(error_type=UNKNOWN_STATUS), errored_at=None)) == []
+    assert story.see(connected()) == [RESOLVED]
+
+
 def test_another_unknown_status_is_the_same_alert() -> None:
     """Whatever the words."""
     story = Story(LOUD, connected())

@@ -85,7 +85,9 @@ async def test_unknown_statuses_of_many_users_are_one_incident(stage: Stage) -> 
         await stage.decide()
     (incident,) = await kept.incidents(stage.store)
     assert incident.key == WaveKey(TARGET, "fitbit", UNKNOWN_STATUS)
-    assert {each.incident_id for each in await stage.open_alerts()} == {incident.id}
+    assert {(each.kind, each.incident_id) for each in await stage.open_alerts()} == {
+        (AlertKind.UNKNOWN_STATUS, incident.id)
+    }
     assert incident.broken == 3
 
 
