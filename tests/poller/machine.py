@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from monitor.core.alerting import FIRES, AlertKind
+from monitor.core.alerting import AlertKind, is_new_error
 from monitor.core.model import Intent, Outcome, Presence
 from monitor.ports import AlertFilter, Answer, Done, ListedUser, Polls, Store, TransitionFilter
 from tests.chaos.steps import Cut
@@ -196,7 +196,7 @@ class Pollers(RuleBasedStateMachine):
     @rule(user=users)
     def erase(self, user: UUID) -> None:
         """Erase a user."""
-        self._run(self._store.cohort.erase(TARGET, user))
+        self._run(self._store.cohort.erase(TARGET, user, now=self._now))
         self._believes.pop(user, None)
 
     @rule()
@@ -311,7 +311,7 @@ class Pollers(RuleBasedStateMachine):
         begun = {each.began_by for each in alerts}
         unstable = {(each.user.user_id, each.provider) for each in alerts if each.kind is AlertKind.UNSTABLE}
         async for each in self._store.views.transitions(TransitionFilter()):
-            fires = each.kind in FIRES and not each.baseline and (each.user_id, each.provider) not in unstable
+            fires = is_new_error(each) and not each.baseline and (each.user_id, each.provider) not in unstable
             assert not fires or each.id in begun
         fired = {(str(each.id), "firing") for each in alerts if each.fired_at}
         over = {(str(each.id), "resolved") for each in alerts if each.fired_at and not each.is_open}

@@ -75,9 +75,9 @@ class Evaluated:
         store: Any = self.stage.store
         if isinstance(store, MemoryStore):
             queue = store._alerts._tables.undecided
-            for number, (key, each) in list(queue.items()):
-                if each is not None and each.user_id == user:
-                    queue[number] = key, replace(each, error_type=ODD)
+            for number, entry in list(queue.items()):
+                if entry.transition is not None and entry.transition.user_id == user:
+                    queue[number] = replace(entry, transition=replace(entry.transition, error_type=ODD))
             return
         waits = transitions.c.id.in_(select(undecided.c.transition_id))
         spoilt = "?" + transitions.c.kind
@@ -88,8 +88,9 @@ class Evaluated:
         store: Any = self.stage.store
         if isinstance(store, MemoryStore):
             tables = store._alerts._tables
-            for number, (key, each) in list(tables.undecided.items()):
-                tables.undecided[number] = key, each and tables.transitions[each.id][1]
+            for number, entry in list(tables.undecided.items()):
+                stored = entry.transition and tables.transitions[entry.transition.id][1]
+                tables.undecided[number] = replace(entry, transition=stored)
             return
         is_spoilt = transitions.c.kind.like("?%")
         await self._write(update(transitions).where(is_spoilt).values(kind=func.substr(transitions.c.kind, 2)))
@@ -228,7 +229,7 @@ async def test_an_erased_user_leaves_nothing_set_aside(evaluated: Evaluated) -> 
     await evaluated.break_(ANN)
     await evaluated.poison(ANN)
     await evaluated.decide()
-    await evaluated.stage.store.cohort.erase(TARGET, ANN)
+    await evaluated.stage.store.cohort.erase(TARGET, ANN, now=evaluated.stage.now)
     assert await kept.undecided(evaluated.stage.store) == 0
     assert (await evaluated.stage.store.views.evaluation_backlog()).entries == 0
 
