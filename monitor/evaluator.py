@@ -17,6 +17,7 @@ When a daemon starts, its policy is applied to the alerts and incidents that are
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -88,18 +89,20 @@ class Evaluator:
         self._has_notified = False
         self._policy_applied_until = 0
         self._is_policy_applied = False
-        self._is_policy_skipped = False
+        self._policy_retry_at = math.inf
 
     async def apply_policy(self) -> bool:
         """Apply the policy to alerts and incidents that were open before; return whether people are to hear of it.
 
         A page at a time. Where another replica has alerts in hand, the rest follows at the next call; once all is done,
-        a call does nothing. Users and incidents for which it fails are logged and tried again with what is set aside.
+        a call does nothing. Users and incidents for which it fails are logged and tried again after an hour.
 
         Raises:
             StoreUnavailable: the rest follows at the next call.
         """
         self._has_notified = False
+        if time.monotonic() >= self._policy_retry_at:
+            self._policy_applied_until, self._is_policy_applied, self._policy_retry_at = 0, False, math.inf
         while not self._is_policy_applied and await self._apply_policy_to_next_page():
             pass
         return self._has_notified
@@ -117,13 +120,10 @@ class Evaluator:
         return self._has_notified
 
     async def _retry_set_aside(self) -> None:
-        if time.monotonic() < self._retry_at:
-            return
-        await self._alerts.retry_set_aside()
-        self._scope = EVERYTHING
-        if self._is_policy_skipped:
-            self._policy_applied_until, self._is_policy_applied, self._is_policy_skipped = 0, False, False
-        self._retry_at = time.monotonic() + RETRY_EVERY
+        if time.monotonic() >= self._retry_at:
+            await self._alerts.retry_set_aside()
+            self._scope = EVERYTHING
+            self._retry_at = time.monotonic() + RETRY_EVERY
 
     async def _apply_policy_to_next_page(self) -> bool:
         """Apply the policy to the next users; return False where another replica has alerts in hand."""
@@ -163,7 +163,8 @@ class Evaluator:
             self._report(error, incident_id=str(incident))
         for member, error in members.items():
             await self._report_user(member, 0, error)
-        self._is_policy_skipped |= bool(incidents or members)
+        if incidents or members:
+            self._policy_retry_at = time.monotonic() + RETRY_EVERY
         return True
 
     async def _decide_next(self) -> bool:

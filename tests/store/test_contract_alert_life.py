@@ -209,6 +209,33 @@ async def test_who_is_removed_again_before_it_was_observed_has_no_alert_again(st
     assert await kept.undecided(stage.store) == 0
 
 
+async def test_who_is_added_again_is_no_backlog_before_it_was_observed(stage: Stage) -> None:
+    """It may never be: then nothing waits for an evaluation, and no rule fires for it."""
+    await stage.register(ANN)
+    await break_(stage, ANN)
+    await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
+    await stage.decide()
+    stage.later(minutes=1)
+    await stage.register(ANN)
+    assert (await stage.store.views.evaluation_backlog()).entries == 0
+    await stage.see(ANN, broken())
+    assert (await stage.store.views.evaluation_backlog()).entries == 1
+    await stage.decide()
+    assert (await stage.store.views.evaluation_backlog()).entries == 0
+
+
+async def test_who_was_added_and_removed_unobserved_leaves_nothing_in_the_queue(stage: Stage) -> None:
+    """No poll would ever let it be decided on."""
+    await stage.register(ANN)
+    await break_(stage, ANN)
+    for _ in range(2):
+        await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
+        await stage.register(ANN)
+    await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
+    await stage.decide()
+    assert await kept.undecided(stage.store) == 0
+
+
 async def test_an_error_that_ended_before_the_removal_does_not_fire_again(stage: Stage) -> None:
     """Only what the removal ended goes on after it."""
     await stage.register(ANN)
