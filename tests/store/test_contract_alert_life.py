@@ -230,6 +230,7 @@ async def test_who_was_added_and_removed_unobserved_leaves_nothing_in_the_queue(
     await break_(stage, ANN)
     for _ in range(2):
         await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
+        stage.later(minutes=1)
         await stage.register(ANN)
     await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
     await stage.decide()
