@@ -49,11 +49,18 @@ def compared(kept: Mapping[Key, int], counted: Mapping[Key, int]) -> Mapping[Key
 
 
 def _least_totals(kept: Mapping[Key, int], stored: Mapping[Key, int]) -> Counter[Key]:
-    """Return what running totals are at least; those without a row were moved to ``other``, where there is one."""
+    """Return what running totals are at least.
+
+    Totals that were moved to ``other`` stay there, also where their words get a row of their own again: what a row
+    lacks must be there.
+    """
     moved = {key.target for key in kept if key.count is Count.TRANSITIONS and is_other(key)}
     least: Counter[Key] = Counter()
     for key, amount in stored.items():
-        least[as_other(key) if key not in kept and key.target in moved else key] += amount
+        if key.target in moved and as_other(key) != key:
+            least[as_other(key)] += max(0, amount - kept.get(key, 0))
+        else:
+            least[key] += amount
     return least
 
 
