@@ -79,7 +79,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
                 request.method,
                 URL(str(request.url), encoded=True),
                 headers=request.headers.multi_items(),
-                data=request.content or None,
+                data=None if request.method == "GET" else request.content,
                 allow_redirects=False,
                 proxy=self._proxy,
                 ssl=self._verifying() if self._needs_tls(request) else True,
@@ -240,23 +240,27 @@ def _socket(address: AddrInfoType) -> socket.socket:
 
 def _as_httpx(error: Exception) -> httpx.TransportError:
     """Return ``error`` as one of httpx' own, its cause an error of the system or of TLS alone."""
-    cause = error.__cause__
+    fault: httpx.TransportError
+    match error:
+        case aiohttp.ClientHttpProxyError() | aiohttp.ClientConnectorError():
+            fault = _not_connected(error)
+        case aiohttp.ClientPayloadError():
+            fault = httpx.RemoteProtocolError("the body was cut off")
+        case aiohttp.ClientResponseError():
+            fault = httpx.ReadError("the answer is not HTTP")
+        case ValueError():
+            fault = httpx.ConnectError("the address is none")
+        case _:
+            fault = httpx.ReadError("the connection broke before an answer came")
+    if isinstance(error.__cause__, OSError):
+        fault.__cause__ = error.__cause__
+    return fault
+
+
+def _not_connected(error: aiohttp.ClientHttpProxyError | aiohttp.ClientConnectorError) -> httpx.TransportError:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return httpx.ProxyError(f"the proxy refused to connect: {error.status} {error.message}")
-    fault: httpx.TransportError
-    if isinstance(error, aiohttp.ClientConnectorError):
-        kind, prefix = (
-            (httpx.ProxyError, "the proxy cannot be reached: ")
-            if isinstance(error, aiohttp.ClientProxyConnectionError)
-            else (httpx.ConnectError, "")
-        )
-        fault = kind(prefix + (str(cause) or type(cause).__name__))
-    elif isinstance(error, aiohttp.ClientPayloadError):
-        fault = httpx.RemoteProtocolError("the body was cut off")
-    elif isinstance(error, aiohttp.ClientResponseError):
-        return httpx.ReadError("the answer is not HTTP")
-    else:
-        fault = httpx.ReadError("the connection broke before an answer came")
-    if isinstance(cause, OSError):
-        fault.__cause__ = cause
-    return fault
+    reason = str(error.__cause__) or type(error.__cause__).__name__
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return httpx.ProxyError(f"the proxy cannot be reached: {reason}")
+    return httpx.ConnectError(reason)

@@ -264,7 +264,6 @@ async def test_what_is_asked() -> None:
     headers = dict(asked[1].headers)
     assert headers.pop("traceparent")
     assert headers == {
-        "host": "junction.test:8443",
         "x-vital-api-key": KEY,
         "accept": "application/json",
         "accept-encoding": "identity",

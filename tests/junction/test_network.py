@@ -392,6 +392,14 @@ async def test_an_unknown_host_is_a_value() -> None:
     assert (answer.outcome, answer.code) == (Outcome.UNAVAILABLE, "connect")
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".test", "1.2.3"])
+async def test_a_host_name_that_is_none_is_a_value(host: str) -> None:
+    """It cannot be looked up."""
+    async with client(f"http://{host}") as junction:
+        answer = await junction.connections(USER)
+    assert (answer.outcome, answer.code) == (Outcome.UNAVAILABLE, "connect")
+
+
 async def test_a_cancelled_poll_closes_its_connection() -> None:
     """Draining at shutdown may cut polls off; nothing stays behind, and the cancellation goes through."""
     async with serving(_hang) as server, client(server.url) as junction:
