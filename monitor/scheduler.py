@@ -78,16 +78,29 @@ class Scheduler:
             self._inner.shutdown(wait=False)
 
     async def watch_clock(self, stepped: Callable[[float], Awaitable[None]]) -> None:
-        """Go on where the time of day is set, for ever; ``stepped`` is told by how many seconds, and must not raise."""
+        """Go on where the time of day is set, for ever; ``stepped`` is told by how many seconds, and must not raise.
+
+        A clock that was set forward and back between two looks shows in ticks that are further ahead than their
+        interval.
+        """
         expected = time.time() - time.monotonic()
         while True:
             await asyncio.sleep(LOOK_AT_CLOCK_EVERY)
             found = time.time() - time.monotonic()
-            if abs(found - expected) >= STEP:
-                for each in self._inner.get_jobs():
-                    each.modify(next_run_time=datetime.now(UTC))
-                await stepped(found - expected)
+            step = found - expected
+            if abs(step) < STEP:
+                step = -self._seconds_ahead()
+            if abs(step) >= STEP:
+                for job in self._inner.get_jobs():
+                    job.modify(next_run_time=datetime.now(UTC))
+                await stepped(step)
             expected = found
+
+    def _seconds_ahead(self) -> float:
+        """Return by how much the next tick of a job is further ahead than its interval."""
+        now = datetime.now(UTC)
+        jobs = [job for job in self._inner.get_jobs() if job.next_run_time is not None]
+        return max((job.next_run_time - now - job.trigger.interval).total_seconds() for job in jobs) if jobs else 0.0
 
     @property
     def alive(self) -> bool:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from monitor import logs
 from monitor.app.opening import opened
-from monitor.app.parts import Parts, evaluator
+from monitor.app.parts import Parts
 from monitor.core.model import Intent, Outcome, Presence
 from monitor.metrics import ProgrammeMetrics
 
@@ -48,7 +48,8 @@ async def poll_once(
 ) -> PollSummary:
     """Poll these users (None: all active ones) whether due or not, commit, and hand their transitions over.
 
-    Alerts are decided on; what people are to hear of them waits in the outbox for the daemon.
+    Alerts are left to the daemon: it decides on what was committed here with its own policy and for its own sinks,
+    which need not be those of the configuration that a person polls with.
     """
     outcomes: Counter[Outcome] = Counter()
 
@@ -70,7 +71,6 @@ async def poll_once(
             async for page in _pages(store.cohort, target_name, watched):
                 left |= await parts.poller.run_once(target, page)
             await parts.poller.settled()
-            await evaluator(config, store, metrics, log).decide()
         finally:
             parts.poller.stop()
             await running

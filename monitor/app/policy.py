@@ -26,6 +26,8 @@ def alert_policy(config: Config, *, interval: timedelta | None = None) -> Policy
         confirm_for_error_types=alerts.confirm_for_error_types,
         resource_lost=Severity(alerts.resource_lost),
         user_gone=Severity(alerts.user_gone),
+        unknown_status=Severity(alerts.unknown_status),
+        statuses={each: Severity(word) for each, word in alerts.statuses.items()},
         flapping=None
         if flapping is None
         else flapping_rule(

@@ -14,13 +14,14 @@ from monitor.core.alerting import AlertState, unraised
 from monitor.ports import AlertFilter, TransitionFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from uuid import UUID
 
     from monitor.config import Config
     from monitor.core.model import Transition
     from monitor.core.policy import Policy
+    from monitor.core.target_health import TargetHealth
     from monitor.ports import AlertView, ConnectionView, Member, Store
 
 TIMELINE = (
@@ -67,13 +68,13 @@ async def _explain(config: "Config", target: str | None, user: "UUID") -> bool:
         if not name or not member:
             streams.note(f"{user}: not known to {target or 'any target'}")
             return False
-        for each in _about(member, now):
+        for each in (*_about(member, now), *_target_problems(await store.views.health(), name, now)):
             streams.put_line(each)
         views = [each async for each in store.views.connections(target=name, user_id=user)]
         alerts = [each async for each in store.views.alerts(AlertFilter(target=name, user_id=user))]
         _show_connections(views, now)
         for each in _doubted(member, now):
-            streams.put(f"{each}\n")
+            streams.put_line(each)
         await _show_timeline(store, name, user, policy, alerts)
         for next_step in _next(member, alerts, now):
             streams.put_line(next_step)
@@ -90,6 +91,14 @@ def _about(member: "Member", now: "datetime") -> "Iterator[str]":
     if member.failures and member.outcome and member.failed_at:
         why = f" ({member.reason})" if member.reason else ""
         yield f"failed    {member.outcome}{why}, {_when(member.failed_at, now)}"
+
+
+def _target_problems(health: "Mapping[str, TargetHealth]", target: str, now: "datetime") -> "Iterator[str]":
+    """Say what is wrong with the user's target as a whole."""
+    for verdict in health[target].verdicts.values() if target in health else ():
+        provider = f" ({verdict.provider})" if verdict.provider else ""
+        since = _when(verdict.since, now)
+        yield f"target    {verdict.fault.reason}{provider} since {since}: {verdict.fault.description}"
 
 
 def _doubted(member: "Member", now: "datetime") -> "Iterator[str]":

@@ -48,6 +48,7 @@ SEVERITIES: Final[dict[str, Severity]] = {
     "unknown": "warning",
     "unspecified": "warning",
 }
+KNOWN_STATUSES: Final = ("connected", "error", "paused")
 NO_TARGET: Final = (
     "expected a target: set JUNCTION_API_KEY to a team's key, or name one: targets.NAME.api_key_file: PATH"
 )
@@ -102,6 +103,13 @@ def _empty(given: object) -> object:
     return {} if given is None else given
 
 
+def _only_unknown_statuses(given: "dict[str, Severity]") -> "dict[str, Severity]":
+    for each in KNOWN_STATUSES:
+        if each in given:
+            raise expected("a status other than connected, error and paused", got=repr(each))
+    return given
+
+
 class Alerts(Section):
     """What becomes of errors."""
 
@@ -116,6 +124,14 @@ class Alerts(Section):
         default_factory=dict, json_schema_extra={"default": {}}
     )
     """By provider and error type, laid over severities; the error type any stands for every other one."""
+
+    unknown_status: Severity = "warning"
+    """The severity of a status that is not connected, error or paused; none is no alert."""
+
+    statuses: Annotated[dict[str, Severity], BeforeValidator(_empty), AfterValidator(_only_unknown_statuses)] = Field(
+        default_factory=dict, json_schema_extra={"default": {}}
+    )
+    """The same by status, laid over unknown_status."""
 
     confirm_for: Duration = timedelta(0)
     """How long an error must have lasted before its alert fires; a duration."""

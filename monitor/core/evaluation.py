@@ -1,7 +1,8 @@
 """The decisions of one moment: from what is stored and not yet decided to everything that is to be committed.
 
 1. Open incidents grow or end, by what is known of their members.
-2. Each transition is followed, a user's in their order; alerts begin and end.
+2. Each transition is followed, a user's in their order; alerts begin and end, and those that ended with the removal
+   of a user begin again where the user was added again.
 3. Pending alerts whose time has come are added to the waves; a wave that is large enough opens an incident.
 4. They join an open incident, wait for others a little longer, or fire. Unstable alerts that were quiet end.
 """
@@ -13,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from monitor.core import incidents
-from monitor.core.alerting import AlertKind, AlertState, Decision, calm, fire, follow, wait, withdraw
+from monitor.core.alerting import GROUPED, AlertKind, AlertState, Decision, calm, fire, follow, wait, withdraw
 from monitor.core.clock_steps import is_ahead, is_due
 from monitor.core.incidents import Wave, WaveKey, breaks, key_of, lived, possible, suspicious
-from monitor.core.model import UNSPECIFIED
+from monitor.core.membership import restore_alerts
+from monitor.core.model import UNKNOWN_STATUS, UNSPECIFIED, is_unknown_status
 from monitor.core.policy import Severity
 
 if TYPE_CHECKING:
@@ -26,17 +28,31 @@ if TYPE_CHECKING:
 
     from monitor.core.alerting import Alert, Slot
     from monitor.core.incidents import Incident, IncidentDecision
-    from monitor.core.model import Transition, User
+    from monitor.core.membership import UserOrigin
+    from monitor.core.model import Connection, Transition, User
     from monitor.core.policy import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Something that no decision was taken on yet: a transition, or None where a person removed the user."""
+    """Something that no decision was taken on yet: a transition, or None where a person removed or added the user.
+
+    ``is_added`` says that the user was added again, after an earlier removal. ``origin`` is given with what a
+    first snapshot shows.
+    """
 
     number: int
     user: User
     transition: Transition | None
+    is_added: bool = False
+    origin: UserOrigin | None = None
+
+    @property
+    def is_news(self) -> bool:
+        """Whether a first snapshot shows an error that fires."""
+        if self.transition is None or self.origin is None:
+            return False
+        return self.origin.makes_news(self.transition)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +66,8 @@ class Docket:
         begun: the transitions that the alerts in ``standing`` began by.
         waves: what like errors there are, for the alerts in ``standing`` and for ``entries``.
         incidents: those that are open.
+        removed: of users that were added again, the alerts that removals ended, oldest first.
+        connections: of users that were added again, the connections as they are now.
     """
 
     entries: Sequence[Entry] = ()
@@ -58,6 +76,8 @@ class Docket:
     begun: Mapping[UUID, Transition] = field(default_factory=dict)
     waves: Mapping[WaveKey, Wave] = field(default_factory=dict)
     incidents: Sequence[Incident] = ()
+    removed: Sequence[Alert] = ()
+    connections: Mapping[User, Mapping[str, Connection]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +103,11 @@ def has_time_come(alert: Alert, policy: Policy, now: datetime) -> bool:
 
 def wave_keys(entries: Sequence[Entry], standing: Iterable[Alert]) -> Counter[WaveKey]:
     """Return which waves alerts and new transitions may be part of, and how many of each."""
-    keys = Counter(key_of(each) for each in standing if each.kind is AlertKind.ERROR)
+    keys = Counter(key_of(each) for each in standing if each.kind in GROUPED)
     for each in entries:
         if each.transition and each.transition.provider:
-            error_type = each.transition.error_type or UNSPECIFIED
+            unknown = is_unknown_status(each.transition.status)
+            error_type = UNKNOWN_STATUS if unknown else each.transition.error_type or UNSPECIFIED
             keys[WaveKey(each.user.target, each.transition.provider, error_type)] += 1
     return keys
 
@@ -105,13 +126,17 @@ class _Evaluation:
         self._begun.update({each.transition.id: each.transition for each in docket.entries if each.transition})
         self._open = {each.key: each for each in docket.incidents}
         self._waves = dict(docket.waves)
+        self._removed: dict[User, list[Alert]] = {}
+        for each in docket.removed:
+            self._removed.setdefault(each.user, []).append(each)
+        self._added: dict[User, None] = {}
         self._decisions: list[Decision] = []
         self._incidents: list[IncidentDecision] = []
 
     def outcome(self) -> Outcome:
         for incident in self._docket.incidents:
             self._live(incident)
-        for each in self._followed():
+        for each in (*self._followed(), *self._restored()):
             self._take([each])
             self._forget(each.alert)
         due = self._due()
@@ -134,17 +159,35 @@ class _Evaluation:
             standing = self._standing.setdefault(entry.user, {})
             each = entry.transition
             if each is None:
-                yield from withdraw(standing, self._now)
+                yield from self._follow_person(entry, standing)
                 continue
             before = history.setdefault((entry.user, each.provider or ""), [])
-            yield from follow(self._policy, standing, before, each, self._now)
+            yield from follow(self._policy, standing, before, each, self._now, is_news=entry.is_news)
             if each.provider is not None and each.resource is None:
                 before.append(each)
+
+    def _follow_person(self, entry: Entry, standing: dict[Slot, Alert]) -> Iterator[Decision]:
+        """End a removed user's alerts, and keep them in case that it is added again."""
+        if entry.is_added:
+            self._added[entry.user] = None
+            return
+        self._added.pop(entry.user, None)
+        for each in withdraw(standing, self._now):
+            if not each.alert.is_open:
+                self._removed.setdefault(entry.user, []).append(each.alert)
+            yield each
+
+    def _restored(self) -> Iterator[Decision]:
+        """Begin alerts again after all that was observed was followed: what changed meanwhile has its own alert."""
+        for user in self._added:
+            standing = self._standing.setdefault(user, {})
+            ended, connections = self._removed.get(user, ()), self._docket.connections.get(user, {})
+            yield from restore_alerts(self._policy, standing, ended, connections, self._now)
 
     def _forget(self, alert: Alert) -> None:
         """Take one who has just healed out of the wave."""
         wave = self._waves.get(key_of(alert))
-        if wave is not None and alert.kind is AlertKind.ERROR and not alert.is_open:
+        if wave is not None and alert.kind in GROUPED and not alert.is_open:
             self._waves[key_of(alert)] = replace(wave, users=wave.users - {alert.user.user_id})
 
     def _due(self) -> list[Alert]:
@@ -160,7 +203,7 @@ class _Evaluation:
             return
         for each in due:
             key = key_of(each)
-            alone = each.kind is AlertKind.ERROR and each.incident_id is None and key not in self._open
+            alone = each.kind in GROUPED and each.incident_id is None and key not in self._open
             if alone and self._now - each.confirmed_at <= rule.within:
                 self._waves[key] = self._waves.get(key, Wave()).joined(each)
                 grown.setdefault(key, each)
@@ -174,7 +217,7 @@ class _Evaluation:
     def _mature(self, alert: Alert) -> Iterator[Decision]:
         if alert.kind is AlertKind.UNSTABLE:
             return calm(self._policy, alert, self._now)
-        if alert.kind is not AlertKind.ERROR:
+        if alert.kind not in GROUPED:
             return iter([fire(alert, self._now, _why(alert))])
         return iter([self._raise(alert)])
 

@@ -1,10 +1,13 @@
-"""When a connection's transitions are so many that it is unstable, and which error it flaps in."""
+"""When a connection's transitions are so many that it is unstable, and which error it flaps in.
+
+An error that is merely stamped anew is no change and does not count.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor.core.model import ERROR, Kind
+from monitor.core.model import ERROR, UNKNOWN_STATUS, Kind, is_unknown_status
 from monitor.core.policy import Severity
 
 if TYPE_CHECKING:
@@ -17,23 +20,28 @@ if TYPE_CHECKING:
 def found(policy: Policy, transitions: Sequence[Transition]) -> Sequence[Transition]:
     """Return those of a connection's transitions (oldest first) that make it unstable, none where it is not.
 
-    An error must be among them, and one that people are told of.
+    An error or an unknown status must be among them, and one that people are notified of.
     """
     last = transitions[-1]
     if policy.flapping is None or last.kind is Kind.DISAPPEARED:
         return ()
     earliest = last.observed_at - policy.flapping.within
-    recent = [each for each in transitions if each.observed_at >= earliest and not each.baseline]
-    if len(recent) <= policy.flapping.transitions or not any(map(_concerns_error, recent)):
+    recent = [each for each in transitions if each.observed_at >= earliest and _counts(each)]
+    if len(recent) <= policy.flapping.transitions or not any(map(_concerns_fault, recent)):
         return ()
-    muted = policy.severity(latest_error(recent), last.provider) is Severity.NONE
-    return () if muted else recent
+    return () if severity(policy, recent) is Severity.NONE else recent
+
+
+def severity(policy: Policy, transitions: Sequence[Transition]) -> Severity:
+    """Return the severity of the last fault among transitions, of which one concerns a fault."""
+    status, error_type = _latest_fault(transitions)
+    return policy.severity_in(status, error_type, transitions[-1].provider)
 
 
 def latest_error(transitions: Sequence[Transition]) -> str | None:
-    """Return the type of the last error among transitions, of which one concerns an error."""
-    last = next(each for each in reversed(transitions) if _concerns_error(each))
-    return last.error_type if last.status == ERROR else last.previous_error_type
+    """Return the type of the last fault among transitions, of which one concerns a fault."""
+    status, error_type = _latest_fault(transitions)
+    return error_type if status == ERROR else UNKNOWN_STATUS
 
 
 def minutes(policy: Policy) -> float:
@@ -41,5 +49,21 @@ def minutes(policy: Policy) -> float:
     return policy.flapping.within.total_seconds() / 60 if policy.flapping else 0
 
 
-def _concerns_error(each: Transition) -> bool:
-    return ERROR in (each.status, each.previous_status)
+def _counts(each: Transition) -> bool:
+    return not each.baseline and not each.repeats_error
+
+
+def _concerns_fault(each: Transition) -> bool:
+    return any(_is_fault(status) for status in (each.status, each.previous_status))
+
+
+def _latest_fault(transitions: Sequence[Transition]) -> tuple[str | None, str | None]:
+    """Return status and error type of the last fault, which its transition leads to, or else leaves."""
+    last = next(each for each in reversed(transitions) if _concerns_fault(each))
+    if _is_fault(last.status):
+        return last.status, last.error_type
+    return last.previous_status, last.previous_error_type
+
+
+def _is_fault(status: str | None) -> bool:
+    return status == ERROR or is_unknown_status(status)

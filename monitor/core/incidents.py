@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 
 from monitor.core.alerting import AlertState
 from monitor.core.clock_steps import is_due
-from monitor.core.model import UNSPECIFIED
+from monitor.core.model import UNKNOWN_STATUS, UNSPECIFIED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -48,6 +48,7 @@ CAUSES: Final[Mapping[str, Cause]] = {
     "required_scopes_not_granted": Cause.USER,
     "provider_credential_error": Cause.USER,
     "provider_password_expired": Cause.USER,
+    UNKNOWN_STATUS: Cause.JUNCTION,
 }
 """Of a single connection; a wave lies with the provider or with Junction, since users do not act in concert."""
 
@@ -123,12 +124,18 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentDecision:
-    """One step in an incident's life; people hear of all of them."""
+    """One step in an incident's life; ``previous_severity`` is set where it is a change of the severity."""
 
     incident: Incident
     was: AlertState | None
     decided_at: datetime
     reason: str
+    previous_severity: Severity | None = None
+
+    @property
+    def told(self) -> bool:
+        """Whether people hear of the step: of all but a lower severity."""
+        return self.previous_severity is None or self.incident.severity.is_higher_than(self.previous_severity)
 
 
 def key_of(alert: Alert) -> WaveKey:

@@ -20,6 +20,9 @@ ERROR: Final = "error"
 CONNECTED: Final = "connected"
 PAUSED: Final = "paused"
 KNOWN_STATUSES: Final = frozenset({CONNECTED, ERROR, PAUSED})
+"""The statuses that the vendor documents; what any other one means is not known."""
+UNKNOWN_STATUS: Final = "unknown_status"
+"""Groups alerts about unknown statuses, where an error has its error type."""
 AVAILABLE: Final = "available"
 UNSPECIFIED: Final = "unspecified"
 """Stands where the vendor gave no error type."""
@@ -168,6 +171,17 @@ class Transition:
     baseline: bool = False
 
     @property
+    def repeats_error(self) -> bool:
+        """Whether the connection is in the same error as before: only ``errored_at`` is another one."""
+        same = (self.error_type or UNSPECIFIED) == (self.previous_error_type or UNSPECIFIED)
+        return self.kind is Kind.ERROR_CHANGED and same
+
+    @property
     def user(self) -> User:
         """Whose it is."""
         return User(target=self.target, user_id=self.user_id)
+
+
+def is_unknown_status(status: str | None) -> bool:
+    """Return whether a status is a word that the vendor does not document; None, no connection, is not."""
+    return status is not None and status not in KNOWN_STATUSES

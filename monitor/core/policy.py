@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from monitor.core.model import UNSPECIFIED
+from monitor.core.model import ERROR, UNSPECIFIED, is_unknown_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,11 @@ class Severity(StrEnum):
     def louder(self) -> Severity:
         """How loud a wave of such alerts is."""
         return {Severity.INFO: Severity.WARNING, Severity.NONE: Severity.NONE}.get(self, Severity.CRITICAL)
+
+    def is_higher_than(self, other: Severity) -> bool:
+        """Return whether this one asks for more attention than ``other``."""
+        order = (Severity.NONE, Severity.INFO, Severity.WARNING, Severity.CRITICAL)
+        return order.index(self) > order.index(other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,8 @@ class Policy:
         confirm_for: how long an error must have lasted before its alert fires, and by error type where it differs.
         resource_lost: of alerts on resources; off by default.
         user_gone: of alerts on users; off by default.
+        unknown_status: of alerts on connections whose status is not connected, error or paused.
+        statuses: the same by status, where it differs.
         flapping: None where connections are never unstable.
         incident: None where waves are never one alert.
     """
@@ -97,6 +104,8 @@ class Policy:
     confirm_for_error_types: Mapping[str, timedelta] = field(default_factory=dict)
     resource_lost: Severity = Severity.NONE
     user_gone: Severity = Severity.NONE
+    unknown_status: Severity = Severity.WARNING
+    statuses: Mapping[str, Severity] = field(default_factory=dict)
     flapping: Flapping | None = None
     incident: IncidentRule | None = None
 
@@ -117,6 +126,21 @@ class Policy:
         word = error_type or UNSPECIFIED
         own = self.provider_severities.get(provider or "", {})
         return own.get(word) or own.get(ANY) or self.severities.get(word, self.otherwise)
+
+    def status_severity(self, status: str | None) -> Severity:
+        """Return the severity of a status that is not a known one."""
+        return self.statuses.get(status or "", self.unknown_status)
+
+    def severity_in(self, status: str | None, error_type: str | None, provider: str | None) -> Severity:
+        """Return the severity of what is wrong with a connection in this status; ``none`` where nothing is."""
+        if status == ERROR:
+            return self.severity(error_type, provider)
+        return self.status_severity(status) if is_unknown_status(status) else Severity.NONE
+
+    @property
+    def raises_unknown_statuses(self) -> bool:
+        """Whether any unknown status starts an alert."""
+        return any(each is not Severity.NONE for each in (self.unknown_status, *self.statuses.values()))
 
     def confirmation(self, error_type: str | None) -> timedelta:
         """Return how long an error of this type must have lasted."""

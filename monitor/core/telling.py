@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from monitor.core.alerting import AlertKind
-from monitor.core.wording import REMEDIES
+from monitor.core.wording import FIRED, REMEDIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +21,8 @@ class Telling:
 
     def told(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return the payload of a notice as its sink tells it."""
-        told = {**payload, "runbook_url": self._runbook(payload)}
+        told = {**payload, "runbook_url": None if FIRED in payload else self._runbook(payload)}
+        told.pop(FIRED, None)
         if payload.get("user_id") is not None:
             told["user_id"] = self.user_id(payload["user_id"])
         return told
@@ -34,8 +35,8 @@ def page(payload: Mapping[str, Any]) -> str:
     """Return the name of the runbook about what is told, the same for firing and resolved."""
     if "users" in payload:
         return "JunctionIncidentOpen"
-    if payload.get("kind") == AlertKind.UNSTABLE:
-        return AlertKind.UNSTABLE.value
+    if (kind := payload.get("kind")) in {AlertKind.UNSTABLE, AlertKind.UNKNOWN_STATUS}:
+        return str(kind)
     if payload.get("resource"):
         return AlertKind.RESOURCE_LOST.value
     if not payload.get("provider"):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.core.alerting import AlertKind, AlertState
+from monitor.core.alerting import NOW_NONE, AlertKind, AlertState
 from monitor.core.incidents import Cause, cause_of
-from monitor.core.model import ERROR, UNSPECIFIED
+from monitor.core.model import CONNECTED, ERROR, UNKNOWN_STATUS, UNSPECIFIED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from uuid import UUID
 
     from monitor.core.alerting import Decision
     from monitor.core.incidents import IncidentDecision
@@ -30,6 +31,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "required_scopes_not_granted": "Ask the user to link this provider again and to grant every permission asked for.",
     "provider_credential_error": "Ask the user to link again with the provider's current user name and password.",
     "provider_password_expired": "Ask the user to change the password with the provider, then to link it again.",
+    UNKNOWN_STATUS: "Nothing the user can do: look the status up in Junction's documentation or ask Junction's "
+    "support, then give it a severity of its own under alerts.statuses.",
     "unknown": "Look the user up in Junction's dashboard; if a new link does not help, write to Junction's support.",
 }
 OTHERWISE: Final = REMEDIES["unknown"]
@@ -38,6 +41,10 @@ INCIDENT_REMEDIES: Final[Mapping[Cause, str]] = {
     "application there, then at Junction's status page.",
     Cause.JUNCTION: "Nothing users can do: look at Junction's status page, then write to Junction's support.",
 }
+
+FIRED: Final = "fired"
+"""Beside the data of an erased user's alert: by which words it fired."""
+LABELLED: Final = ("severity", "target", "provider", "error_type", "kind", "cause", "alert_id", "observed_at")
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
@@ -80,7 +87,19 @@ def payload(decision: Decision) -> dict[str, Any]:
         "remedy": remedy(alert.error_type),
         "cause": cause_of(alert.error_type).value,
         "resource": clean(alert.slot.resource) or None,
+        "updates": alert.updates,
     }
+
+
+def erased_payload(alert_id: UUID, target: str, erased_at: datetime, fired: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of the ``connection.alert`` line that ends an erased user's alert: nothing about the user.
+
+    ``fired`` is what was sent when the alert fired. Its words that name no user are kept beside the data, for a sink
+    that knows an alert by them; no sink sends them as data.
+    """
+    kept = {"schema": SCHEMA, "alert_id": str(alert_id), "state": AlertState.RESOLVED.value, "target": target}
+    kept |= {"observed_at": timestamp(erased_at), FIRED: {name: fired.get(name) for name in LABELLED}}
+    return dict.fromkeys(fired) | kept
 
 
 def incident_payload(decision: IncidentDecision) -> dict[str, Any]:
@@ -114,6 +133,8 @@ def incident_summary(decision: IncidentDecision) -> str:
     hit = f"{incident.users} users ({incident.share:.0%} of {name} connections)"
     if incident.state is AlertState.RESOLVED:
         return f"{name} incident is over: {error} hit {hit}; {decision.reason}."
+    if decision.previous_severity is not None:
+        return f"{name} incident: {decision.reason}; {error} has hit {hit}."
     if decision.was is None:
         return f"{name} connections of {hit} went into {error} at about the same time: the fault lies with {whose}."
     return f"{name} incident grows: {error} has hit {hit}."
@@ -121,18 +142,16 @@ def incident_summary(decision: IncidentDecision) -> str:
 
 def summary(decision: Decision) -> str:
     """Return one sentence for a person. It names no user: who that is stands in ``user_id``, which may be hashed."""
-    firing = decision.state is AlertState.FIRING
     match decision.alert.kind:
         case AlertKind.UNSTABLE:
             return _unstable(decision)
         case AlertKind.RESOURCE_LOST:
-            name, resource = clean(decision.alert.provider), clean(decision.alert.slot.resource)
-            if firing:
-                return f"{name} connection no longer gives {resource}."
-            return f"{name} connection gives {resource} again, or is not expected to: {decision.reason}."
+            return _resource(decision)
+        case AlertKind.UNKNOWN_STATUS:
+            return _unknown_status(decision)
         case AlertKind.USER_GONE:
-            return "Junction no longer knows the user." if firing else f"The user is no longer gone: {decision.reason}."
-    return _began(decision) if firing else _ended(decision)
+            return _user_gone(decision)
+    return _began(decision) if decision.state is AlertState.FIRING else _ended(decision)
 
 
 def timestamp(moment: datetime | None) -> str | None:
@@ -141,9 +160,22 @@ def timestamp(moment: datetime | None) -> str | None:
 
 
 def _kind(decision: Decision) -> str | None:
-    if decision.alert.kind is AlertKind.UNSTABLE:
-        return AlertKind.UNSTABLE.value
+    if decision.alert.kind in {AlertKind.UNSTABLE, AlertKind.UNKNOWN_STATUS}:
+        return decision.alert.kind.value
     return decision.transition.kind.value if decision.transition else None
+
+
+def _resource(decision: Decision) -> str:
+    name, resource = clean(decision.alert.provider), clean(decision.alert.slot.resource)
+    if decision.state is AlertState.FIRING:
+        return f"{name} connection no longer gives {resource}."
+    return f"{name} connection gives {resource} again, or is not expected to: {decision.reason}."
+
+
+def _user_gone(decision: Decision) -> str:
+    if decision.state is AlertState.FIRING:
+        return "Junction no longer knows the user."
+    return f"The user is no longer gone: {decision.reason}."
 
 
 def _unstable(decision: Decision) -> str:
@@ -154,10 +186,20 @@ def _unstable(decision: Decision) -> str:
     return f"{name} connection is no longer unstable: {clean(decision.reason)}."
 
 
+def _unknown_status(decision: Decision) -> str:
+    name, status = clean(decision.alert.provider), clean(decision.alert.status) or "gone"
+    if decision.state is AlertState.FIRING:
+        return f"{name} connection has the status {status}, which is not a known one."
+    if decision.transition is None:
+        return f"{name} connection no longer has an alert about its status {status}: {decision.reason}."
+    ending = "it is connected" if decision.transition.status == CONNECTED else _ending(decision)
+    return f"{name} connection no longer has an unknown status: {ending}."
+
+
 def _began(decision: Decision) -> str:
     alert, cause = decision.alert, decision.transition
     name, error = clean(alert.provider), clean(alert.error_type) or UNSPECIFIED
-    if cause is None or cause.status != ERROR:
+    if decision.is_renewed or cause is None or cause.status != ERROR:
         return f"{name} connection is in error: {error}; {decision.reason}."
     was = clean(cause.previous_status)
     before = "when it was first seen" if was is None else f"after it was {was}"
@@ -168,6 +210,8 @@ def _began(decision: Decision) -> str:
 
 def _ended(decision: Decision) -> str:
     name, error = clean(decision.alert.provider), clean(decision.alert.error_type) or UNSPECIFIED
+    if decision.reason == NOW_NONE:
+        return f"{name} connection is still in error {error}, but {decision.reason}."
     return f"{name} connection is no longer in error {error}: {_ending(decision)}."
 
 

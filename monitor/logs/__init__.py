@@ -117,7 +117,7 @@ class AlertLog:
         Raises:
             OSError: it could not be written.
         """
-        level = LEVELS.get(payload["severity"], "warning")
+        level = LEVELS.get(payload["severity"] or "info", "warning")  # the end of an erased user's alert has none
         getattr(self._log.bind(_must_be_written=True), level)(event, **self._telling.told(payload))
 
 

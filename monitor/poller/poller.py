@@ -128,7 +128,7 @@ class Poller:
         async with asyncio.TaskGroup() as group:
             slots = [group.create_task(self._work()) for _ in range(self._slots.count)]
             committing = group.create_task(self._keep_committing())
-            await self._keep_claiming()
+            await self._keep_claiming(group)
             await self._give_back(self._slots.take_all())
             await committing
             for task in (*slots, *self._questions):
@@ -165,34 +165,37 @@ class Poller:
 
     # --- claim ---
 
-    async def _keep_claiming(self) -> None:
+    async def _keep_claiming(self, group: asyncio.TaskGroup) -> None:
         while not self._stopping:
             await self._wake.wait()
             self._wake.clear()
             for lane in self._slots.lanes.values():
                 if not self._stopping:
-                    await self._claim(lane)
+                    await self._claim(lane, group)
 
-    async def _claim(self, lane: Lane) -> None:
+    async def _claim(self, lane: Lane, group: asyncio.TaskGroup) -> None:
         async with self._border(CLAIM, target=lane.target.name) as attempt:
-            await self._claim_due_users(lane)
+            if await self._claim_due_users(lane):
+                self._ask(group, lane.target)
         if not attempt.succeeded:
             lane.more_due = False
 
-    async def _claim_due_users(self, lane: Lane) -> None:
-        """Claim users and note whether more are due, as far as one can see: as many came as there was room for."""
+    async def _claim_due_users(self, lane: Lane) -> bool:
+        """Claim users and note whether more are due, as far as one can see: as many came as there was room for.
+
+        Return whether the target is to be asked about itself.
+        """
         target = lane.target
         room, pace, now = self._free_capacity(lane), target.pace(), self._clock()
         if not room and not pace.lessons and target.health.is_calm:
-            return
+            return False
         begun = time.monotonic()
         claimed = await self._polls.claim(target.name, limit=room, now=now, lease=self._settings.lease, pace=pace)
         target.sync_budget(pace, claimed.budget, now)
-        if claimed.asks:
-            self._ask(target)
         self._take_in(lane, claimed.claims, begun)
         if room:
             lane.more_due = len(claimed.claims) == room
+        return claimed.asks
 
     def _take_in(self, lane: Lane, claims: Sequence[Claim], begun: float) -> None:
         """Line up ``claims``. Their leases count from when the claim was ``begun``, however late its answer came."""
@@ -226,8 +229,8 @@ class Poller:
 
     # --- the question about the target itself ---
 
-    def _ask(self, target: Target) -> None:
-        task = asyncio.get_running_loop().create_task(self._ask_about(target))
+    def _ask(self, group: asyncio.TaskGroup, target: Target) -> None:
+        task = group.create_task(self._ask_about(target))
         self._questions.add(task)
         task.add_done_callback(self._questions.discard)
 

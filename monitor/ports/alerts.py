@@ -67,7 +67,7 @@ class WaitingKeys:
 
     members: Sequence[int]
     incidents: Sequence[UUID]
-    last_entry: int
+    last_entry: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,25 @@ class Alerts(Protocol):
         """Put entries that were set aside back into the queue and return how many.
 
         An entry is deleted instead where a later one of the same connection, or of the whole user, was evaluated
-        meanwhile: evaluated out of order, it would start an alert that nothing ends.
+        meanwhile: evaluated out of order, it would start an alert that nothing ends. So is a removal whose user was
+        added again: it would end an alert that nothing starts again.
+        """
+        ...
+
+    async def open_alert_keys(self, *, limit: int, after: int) -> WaitingKeys:
+        """Return the next ``limit`` users that have open alerts, in the order of their keys.
+
+        ``after`` is the key that the last page ended with; with the first page, after 0, come all open incidents.
+        """
+        ...
+
+    async def claim_open_alerts(
+        self, policy: Policy, *, scope: EvaluationScope, now: datetime, lease: timedelta
+    ) -> Taken | None:
+        """Take the open alerts of the users that ``scope`` names, and its open incidents.
+
+        None where another replica has alerts in hand. It is settled or released like what :meth:`take` returns. Where
+        reading fails, the lease is given back.
         """
         ...
 
@@ -118,7 +136,8 @@ class Alerts(Protocol):
         """Write everything that was decided, in one transaction with what it was decided on; the lease ends.
 
         False where the lease had passed: then nothing was written, and somebody else decides. What was decided on
-        users that were erased meanwhile is left out.
+        users that were erased meanwhile is left out. A firing is queued for each of ``sinks``, an end for the sinks
+        that have the firing, whether they are among ``sinks`` or not.
         """
         ...
 

@@ -82,11 +82,16 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One alert or incident that fires now, with what a sink was last told of its firing."""
+    """One alert or incident that fires now, with what a sink was last told of its firing.
+
+    ``severity`` is what the severity has become without a notification; None where it is that of the payload, or
+    where an incident speaks for the alert.
+    """
 
     event: str
     alert_id: UUID
     payload: Mapping[str, Any]
+    severity: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +117,7 @@ class Outbox(Protocol):
         ...
 
     async def settle(self, notices: Sequence[Notice], done: Done, *, now: datetime) -> None:
-        """Be done with notices; one that was done with already stays as it is."""
+        """Be done with notices that are still held under their lease; others stay as they are."""
         ...
 
     async def retry(self, notices: Sequence[Notice], error: str | None, *, at: datetime) -> None:

@@ -171,7 +171,9 @@ class Cohort(Protocol):
         """Register users in one transaction; new ones are due at once.
 
         ``revive`` brings removed and erased users back (a person asked); without it (discovery) they stay away. Paused
-        users stay paused. A ``client_user_id`` that is given replaces the old one.
+        users stay paused. A ``client_user_id`` that is given replaces the old one. Who is back is polled at once, also
+        when the vendor called its id invalid before, and its errors that last fire again. ``created_on`` is kept of
+        new users that discovery found.
         """
         ...
 
@@ -186,16 +188,17 @@ class Cohort(Protocol):
         """
         ...
 
-    async def erase(self, target: str, user_id: UUID) -> bool:
+    async def erase(self, target: str, user_id: UUID, *, now: datetime) -> bool:
         """Delete every trace of a user, and adjust the counts; False where it is not known.
 
+        The sinks that have a firing of its alerts and not the end are queued an end that says nothing about the user.
         A salted hash of its id stays, so that it is not registered again before a person asks. The database's own log
         may still hold the text: see :meth:`Upkeep.purge_log`.
         """
         ...
 
     async def note_discovery(self, target: str, now: datetime) -> None:
-        """Note that the target's user list was read whole; the first time stays."""
+        """Note when the target's user list was first read whole; later calls change nothing."""
         ...
 
     async def note_list(self, target: str, listed: frozenset[UUID], started_at: datetime) -> None:

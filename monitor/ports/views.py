@@ -80,7 +80,7 @@ class Views(Protocol):
     """Questions that change nothing."""
 
     async def counts(self) -> Mapping[Key, int]:
-        """Return all counts; zeros are kept, so that a series that fell to nothing is still known."""
+        """Return all counts; those at zero are kept until they are pruned."""
         ...
 
     async def freshness(self, target: str, *, interval: timedelta, now: datetime) -> Freshness:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.core.alerting import AlertState
-from monitor.core.wording import timestamp
+from monitor.core.wording import FIRED, timestamp
 from monitor.events import INCIDENT_ALERT
 from monitor.ports import ANSWERED, Reception
 from monitor.sinks.post import Poster
@@ -82,13 +82,17 @@ class AlertmanagerSink:
         return f"AlertmanagerSink(name={self._name!r}, bearer_token='***')"
 
     async def tell(self, notices: Sequence[Notice]) -> Sequence[Receipt]:
-        """Send all notices in one request; where that is refused, each in its own, so that one spoils no other."""
-        resolved = [each.alert_id for each in notices if each.state == AlertState.RESOLVED]
-        fired = await self._outbox.told(self._name, resolved, AlertState.FIRING)
-        alerts = [self._alert(each.event, each.payload, fired.get(each.alert_id)) for each in notices]
-        receipt = await self._send(alerts)
-        if receipt.reception is Reception.REFUSED and len(alerts) > 1:
-            return await asyncio.gather(*(self._send([each]) for each in alerts))
+        """Send all notices in one request; where that is refused, each in its own, so that one spoils no other.
+
+        The severity is a label, by which an alert is known: where it has changed, the alert under its old labels is
+        ended first.
+        """
+        again = [each.alert_id for each in notices if each.state == AlertState.RESOLVED or each.updates]
+        fired = await self._outbox.told(self._name, again, AlertState.FIRING)
+        groups = [self._alerts(each.event, each.payload, fired.get(each.alert_id)) for each in notices]
+        receipt = await self._send([alert for group in groups for alert in group])
+        if receipt.reception is Reception.REFUSED and len(groups) > 1:
+            return await asyncio.gather(*(self._send(group) for group in groups))
         return [receipt] * len(notices)
 
     async def resend(self) -> Receipt | None:
@@ -112,7 +116,7 @@ class AlertmanagerSink:
         await self._poster.aclose()
 
     async def _resend(self, alerts: Sequence[Standing]) -> Receipt:
-        receipt = await self._send([self._alert(each.event, each.payload, each.payload) for each in alerts])
+        receipt = await self._send([alert for each in alerts for alert in self._as_it_is_now(each)])
         await self._end_again({each.alert_id: (each.event, each.payload) for each in alerts})
         return receipt
 
@@ -120,7 +124,8 @@ class AlertmanagerSink:
         """End what was told to be over while it was sent once more, or it would fire until its end comes."""
         over = await self._outbox.told(self._name, firing.keys(), AlertState.RESOLVED)
         if over:
-            await self._send([self._alert(firing[each][0], told, firing[each][1]) for each, told in over.items()])
+            ends = (self._alerts(firing[each][0], told, firing[each][1]) for each, told in over.items())
+            await self._send([alert for group in ends for alert in group])
 
     async def _send(self, alerts: Sequence[Told]) -> Receipt:
         token = self._bearer_token()
@@ -130,17 +135,45 @@ class AlertmanagerSink:
         posts = (self._poster.post(each, body, headers, secrets=secrets) for each in self._urls)
         return min(await asyncio.gather(*posts), key=_badness)
 
-    def _alert(self, event: str, payload: Mapping[str, Any], fired: Mapping[str, Any] | None) -> Told:
-        """Return an alert as it is now, under the labels with which it fired: by them it is known."""
-        told, began, now = self._telling.told(payload), fired or payload, self._clock()
+    def _as_it_is_now(self, standing: Standing) -> list[Told]:
+        """Return an alert that still fires; where its severity was lowered since it was sent, with that."""
+        payload = standing.payload
+        if standing.severity is not None:
+            payload = {**payload, "severity": standing.severity}
+        return self._alerts(standing.event, payload, standing.payload)
+
+    def _alerts(self, event: str, payload: Mapping[str, Any], fired: Mapping[str, Any] | None) -> list[Told]:
+        """Return an alert as it is now, after the end of the one under the labels of another severity, if it had one.
+
+        Its other labels are those with which it fired: by them it is known. What an erased user's end no longer says
+        is kept beside its data.
+        """
+        began = fired or payload.get(FIRED) or payload
+        told, over = self._telling.told(payload), payload["state"] == AlertState.RESOLVED
+        severity = began["severity"] if over and _keeps_labels(payload) else payload["severity"]
+        now = self._alert(event, told, {**began, "severity": severity}, over=over)
+        if severity == began["severity"]:
+            return [now]
+        return [self._alert(event, told, began, over=True), now]
+
+    def _alert(self, event: str, told: Mapping[str, Any], began: Mapping[str, Any], *, over: bool) -> Told:
+        now = self._clock()
         since = datetime.fromisoformat(began.get("since") or began["observed_at"])
-        over = payload["state"] == AlertState.RESOLVED
         return {
             "labels": _texts({"alertname": _name(event)} | {word: began.get(word) for word in LABELS}),
             "annotations": _texts({word: told.get(word) for word in ANNOTATIONS}),
             "startsAt": timestamp(since),
             "endsAt": timestamp(max(now, since) if over else now + self._ahead),
         }
+
+
+def _keeps_labels(payload: Mapping[str, Any]) -> bool:
+    """Return whether an alert that ends is still under the labels with which it fired.
+
+    So is an incident, and a member of one, although its severity is ``info`` now; and so it is taken to be where a user
+    was erased. Any other alert was sent again under its new severity, if that was changed.
+    """
+    return FIRED in payload or payload.get("incident_id", "") is not None
 
 
 def _badness(receipt: Receipt) -> int:

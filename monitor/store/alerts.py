@@ -11,29 +11,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import case, delete, func, insert, or_, select, update
 
 from monitor.core import tally
 from monitor.core.alerting import OPEN, AlertState
 from monitor.core.model import UNSPECIFIED, User
 from monitor.core.policy import Severity
+from monitor.core.policy_change import severity_counts
 from monitor.core.tally import Count, Key
 from monitor.core.wording import JOINED
 from monitor.errors import StoreUnavailable
 from monitor.ports import EVERYTHING, SetAside
-from monitor.store import docket, notices, rows
+from monitor.store import docket, evaluation_queue, notices, rows
 from monitor.store.conflicts import retry_conflicts
 from monitor.store.counting import move, upsert
 from monitor.store.due import is_unleased
 from monitor.store.leases import FREE, lent
-from monitor.store.tables import RAISED, alerts, incidents, jobs, targets, transitions, undecided, users
+from monitor.store.tables import RAISED, alerts, incidents, jobs, targets, undecided, users
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, TextClause
@@ -70,23 +71,33 @@ class SqlAlerts:
         """Take what is to be decided at ``now``, None where there is nothing or another replica has it in hand."""
         if scope.is_everything:
             async with self._database.reading() as connection:
-                if not (await connection.execute(docket.anything(policy, now, scope))).scalar():
+                if not (await connection.execute(evaluation_queue.anything(policy, now, scope))).scalar():
                     return None
         held = await self._lease(now, lease)
         if held is None:
             return None
-        try:
-            async with self._database.reading() as connection:
-                return await docket.read(connection, policy, held, limit=limit, now=now, scope=scope)
-        except Exception:
-            with suppress(StoreUnavailable):  # the lease passes by itself then
-                await self._end_lease(held)
-            raise
+        async with self._reading_under(held) as connection:
+            return await docket.read(connection, policy, held, limit=limit, now=now, scope=scope)
 
     async def waiting(self, policy: Policy, *, limit: int, now: datetime, scope: EvaluationScope) -> WaitingKeys:
         """Return the users and incidents that :meth:`take` would read."""
         async with self._database.reading() as connection:
-            return await docket.waiting(connection, policy, limit=limit, now=now, scope=scope)
+            return await evaluation_queue.waiting(connection, policy, limit=limit, now=now, scope=scope)
+
+    async def open_alert_keys(self, *, limit: int, after: int) -> WaitingKeys:
+        """Return the next users with open alerts, and with the first page the open incidents."""
+        async with self._database.reading() as connection:
+            return await evaluation_queue.open_alert_keys(connection, limit=limit, after=after)
+
+    async def claim_open_alerts(
+        self, policy: Policy, *, scope: EvaluationScope, now: datetime, lease: timedelta
+    ) -> Taken | None:
+        """Take the open alerts and incidents in ``scope``; see the port."""
+        held = await self._lease(now, lease)
+        if held is None:
+            return None
+        async with self._reading_under(held) as connection:
+            return await docket.read_open_alerts(connection, policy, held, now=now, scope=scope)
 
     @retry_conflicts
     async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, *, sinks: Collection[str]) -> bool:
@@ -116,7 +127,7 @@ class SqlAlerts:
         """Put entries that were set aside back into the queue and return how many; see the port."""
         is_set_aside = undecided.c.set_aside_at.is_not(None)
         async with self._database.writing() as connection:
-            await connection.execute(delete(undecided).where(is_set_aside, _IS_SUPERSEDED))
+            await connection.execute(delete(undecided).where(is_set_aside, evaluation_queue.IS_SUPERSEDED))
             put_back = update(undecided).where(is_set_aside).values(set_aside_at=None, reason=None)
             return (await connection.execute(put_back)).rowcount
 
@@ -128,6 +139,17 @@ class SqlAlerts:
             await connection.execute(new)
             held: int | None = (await connection.execute(taken.returning(jobs.c.lease))).scalar()
             return held
+
+    @asynccontextmanager
+    async def _reading_under(self, lease: int) -> AsyncIterator[AsyncConnection]:
+        """Read under a lease, and give it back where reading fails."""
+        try:
+            async with self._database.reading() as connection:
+                yield connection
+        except Exception:
+            with suppress(StoreUnavailable):  # the lease passes by itself then
+                await self._end_lease(lease)
+            raise
 
     async def _end_lease(self, lease: int) -> None:
         async with self._database.writing() as connection:
@@ -150,10 +172,11 @@ class _Settlement:
         decisions = [each for each in outcome.decisions if each.alert.user in keys]
         await self._write_alerts(decisions, keys, target_ids)
         await self._write_incidents(outcome.incidents, target_ids)
-        told = [notices.of_incident(each) for each in outcome.incidents]
+        told = [notices.of_incident(each) for each in outcome.incidents if each.told]
         told += [notices.of_alert(keys[each.alert.user], each) for each in decisions if each.told]
-        await notices.enqueue(self._connection, told, sinks)
+        await notices.enqueue_decided(self._connection, told, sinks)
         self._counts.update(tally.of_decisions(decisions))
+        self._counts.update(severity_counts(decisions))
         self._counts.update(tally.of_incidents(outcome.incidents))
         await move(self._connection, self._counts, target_ids)
 
@@ -233,21 +256,6 @@ def _like(incident: Incident, target_id: int, policy: Policy) -> list[ColumnElem
     ]
 
 
-_OWN: Final = transitions.alias("own")
-_LATER: Final = transitions.alias("later")
-_OTHER: Final = undecided.alias("other")
-_PROVIDER: Final = (
-    select(_OWN.c.provider).where(_OWN.c.id == undecided.c.transition_id).correlate(undecided).scalar_subquery()
-)
-_IS_SUPERSEDED: Final = exists().where(
-    _LATER.c.member == undecided.c.member,
-    _LATER.c.observed_at > undecided.c.at,
-    or_(_LATER.c.provider.is_(None), _LATER.c.provider == func.coalesce(_PROVIDER, _LATER.c.provider)),
-    # Of a removed user that was added again, the first snapshot alone starts no alert that a removal could end.
-    or_(undecided.c.transition_id.is_not(None), _LATER.c.baseline.is_(False)),
-    ~exists().where(_OTHER.c.member == _LATER.c.member, _OTHER.c.transition_id == _LATER.c.id),
-)
-"""A later transition of the same connection, or of the whole user, was evaluated already."""
 CHANGING: Final = (
     "severity",
     "state",
@@ -261,6 +269,7 @@ CHANGING: Final = (
     "resolved_at",
     "resolved_by",
     "reason",
+    "updates",
 )
 
 

@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import and_, bindparam, case, delete, insert, select, text, update
 
 from monitor.core.model import Kind, Presence
-from monitor.store import rows, times
+from monitor.store import registration, rows, times
 from monitor.store.counting import move, upsert
 from monitor.store.tables import connections, snapshots, to_json, transitions, undecided, users
 from monitor.store.words import storable
@@ -173,12 +173,14 @@ class Batch:
             )
 
     async def _queue(self, changed: Sequence[tuple[Verdict, Change]]) -> None:
-        """Let alert decisions be taken on what is new; what a first snapshot shows asks for none."""
+        """Let alert decisions be taken on what is new; of a first snapshot, only on errors younger than the user."""
+        new = [(verdict.claim.key, each) for verdict, change in changed for each in change.transitions]
+        first = sorted({key for key, each in new if each.baseline and each.kind is Kind.ERRORED})
+        origins = await registration.origins(self._connection, first) if first else {}
         found = [
-            {"member": verdict.claim.key, "transition_id": each.id, "at": each.observed_at}
-            for verdict, change in changed
-            for each in change.transitions
-            if not each.baseline
+            {"member": key, "transition_id": each.id, "at": each.observed_at}
+            for key, each in new
+            if not each.baseline or (key in origins and origins[key].makes_news(each))
         ]
         if found:
             await self._connection.execute(insert(undecided), found)

@@ -14,8 +14,9 @@ from monitor.ports import Member, Registered
 from monitor.store import erasure, registration, rows
 from monitor.store.conflicts import retry_conflicts
 from monitor.store.counting import TargetIds, move, of_members
+from monitor.store.notices import enqueue_ends_of_erased
 from monitor.store.paging import Pages
-from monitor.store.tables import alerts, connections, snapshots, targets, transitions, undecided, users
+from monitor.store.tables import ADDED, alerts, connections, snapshots, targets, transitions, undecided, users
 from monitor.store.tables import outbox as notices
 from monitor.store.words import storable
 
@@ -64,6 +65,7 @@ class SqlCohort:
     @retry_conflicts
     async def _register(self, target: str, listed: Sequence[ListedUser], *, now: datetime, revive: bool) -> Registered:
         named = registration.named(listed).items()
+        created = {} if revive else {each.user_id: each.created_on for each in listed}
         wanted = {each: None if name is None else storable(self._client_user_id(name)) for each, name in named}
         async with self._database.writing() as connection:
             target_id = await self._target_ids.of(connection, target)
@@ -74,8 +76,9 @@ class SqlCohort:
             # Asked after the known ones: whoever is erased in between is in neither.
             erased = frozenset() if revive else await erasure.erased_among(connection, target_id, new)
             new = {each: name for each, name in new.items() if each not in erased}
-            added = await registration.enrol(connection, target_id, new, now)
+            added = await registration.enrol(connection, target_id, new, created, now)
             back = await registration.renew(connection, known.values(), wanted, now, revive=revive)
+            await self._queue_added(connection, back, now)
             counts = await of_members(connection, target, back, watched=True)
             counts.update(_users(target, Intent.ACTIVE, Presence.PRESENT, added))
             await self._move(connection, counts)
@@ -99,7 +102,7 @@ class SqlCohort:
         return frozenset(concerned)
 
     @retry_conflicts
-    async def erase(self, target: str, user_id: UUID) -> bool:
+    async def erase(self, target: str, user_id: UUID, *, now: datetime) -> bool:
         """Delete every trace of a user but a salted hash, and adjust the counts; running totals stay."""
         async with self._database.writing() as connection:
             target_id = await self._target_ids.found(connection, target)
@@ -110,6 +113,7 @@ class SqlCohort:
                 return False
             counts = await of_members(connection, target, [row], watched=row.intent != Intent.REMOVED)
             counts.update(await _end_alerts(connection, target, row.id))
+            await enqueue_ends_of_erased(connection, row.id, target, now)
             for table in (notices, undecided, transitions, snapshots, connections):
                 await connection.execute(delete(table).where(table.c.member == row.id))
             await connection.execute(delete(users).where(users.c.id == row.id))
@@ -173,6 +177,12 @@ class SqlCohort:
                 await connection.execute(update(users).where(theirs).values(unlisted_at=at))
         return found[-1].id if len(found) == PAGE else None
 
+    async def _queue_added(self, connection: AsyncConnection, back: Sequence[Record], now: datetime) -> None:
+        """Let it be decided, once they are observed, which of their alerts begin again."""
+        if back:
+            added = [{"member": each.id, "at": now, "kind": ADDED} for each in back]
+            await connection.execute(insert(undecided), added)
+
     @retry_conflicts
     async def _decide(
         self, target: str, user_ids: Sequence[UUID] | None, after: int, intent: Intent, now: datetime
@@ -221,6 +231,9 @@ class SqlCohort:
         await connection.execute(update(users).where(rows.among(users.c.id, keys, connection.dialect)).values(ended))
         # Their alerts are ended by whoever decides on alerts, in the order of what was seen of them before.
         await connection.execute(insert(undecided), [{"member": key, "transition_id": None, "at": now} for key in keys])
+        # Who is removed has no alert that could begin again.
+        readded = and_(rows.among(undecided.c.member, keys, connection.dialect), undecided.c.kind == ADDED)
+        await connection.execute(delete(undecided).where(readded))
         await self._move(connection, counts)
 
     async def _move(self, connection: AsyncConnection, counts: Counter[tally.Key]) -> None:

@@ -5,28 +5,40 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import BigInteger, and_, case, cast, exists, func, or_, select
+from sqlalchemy import BigInteger, and_, case, cast, exists, func, or_, select, text
 
-from monitor.core.alerting import OPEN, AlertKind, AlertState
+from monitor.core.alerting import OPEN, REMOVED, AlertState
 from monitor.core.evaluation import Docket, Entry, wave_keys
 from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, past_windows, worth_comparing
+from monitor.core.membership import UserOrigin
 from monitor.core.model import UNSPECIFIED, Transition, User
 from monitor.core.tally import Count
-from monitor.ports import Taken, WaitingKeys
-from monitor.store import rows
-from monitor.store.due import has_come, is_ahead, is_too_far_ahead
-from monitor.store.tables import RAISED, alerts, counts, incidents, targets, transitions, undecided, users
+from monitor.ports import Taken
+from monitor.store import evaluation_queue, rows
+from monitor.store.tables import (
+    ADDED,
+    RAISED,
+    alerts,
+    connections,
+    counts,
+    incidents,
+    targets,
+    transitions,
+    undecided,
+    users,
+)
+from monitor.store.tables import OPEN as OPEN_ALERTS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
-    from sqlalchemy import Column, ColumnElement, Dialect, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from monitor.core.alerting import Alert
     from monitor.core.incidents import Incident
+    from monitor.core.model import Connection
     from monitor.core.policy import IncidentRule, Policy
     from monitor.ports import EvaluationScope
 
@@ -40,34 +52,11 @@ async def read(
     return await _Reader(connection, policy, now, scope).taken(lease, limit)
 
 
-async def waiting(
-    connection: AsyncConnection, policy: Policy, *, limit: int, now: datetime, scope: EvaluationScope
-) -> WaitingKeys:
-    """Return the keys of what :func:`read` would read, without the columns that may not be readable."""
-    queued = _of_scope(select(undecided.c.id, undecided.c.member), scope).order_by(undecided.c.id).limit(limit)
-    entries = (await connection.execute(queued)).all()
-    members = [row.member for row in entries]
-    for which in _due(policy, now):
-        due = select(alerts.c.member).where(which, _is_not_skipped(alerts.c.member, scope.skipped_members))
-        members += (await connection.execute(due.order_by(alerts.c.due_at, alerts.c.id).limit(limit))).scalars()
-    firing = select(incidents.c.id).where(_is_open_incident(scope))
-    return WaitingKeys(
-        members=list(dict.fromkeys(members)),
-        incidents=(await connection.execute(firing)).scalars().all(),
-        last_entry=entries[-1].id if entries else 0,
-    )
-
-
-def anything(policy: Policy, now: datetime, scope: EvaluationScope) -> Any:
-    """Return the question whether there is anything to decide."""
-    is_not_skipped = _is_not_skipped(alerts.c.member, scope.skipped_members)
-    return select(
-        or_(
-            exists(_of_scope(select(undecided.c.id), scope)),
-            *(exists(select(alerts.c.id).where(which, is_not_skipped)) for which in _due(policy, now)),
-            exists(select(incidents.c.id).where(_is_open_incident(scope))),
-        )
-    )
+async def read_open_alerts(
+    connection: AsyncConnection, policy: Policy, lease: int, *, now: datetime, scope: EvaluationScope
+) -> Taken:
+    """Return the open alerts of the users in ``scope`` and its open incidents, under a lease."""
+    return await _Reader(connection, policy, now, scope).open_alerts(lease)
 
 
 async def counted(connection: AsyncConnection, row: Any) -> Incident:
@@ -89,7 +78,7 @@ class _Reader:
 
     async def taken(self, lease: int, limit: int) -> Taken:
         due = await self._due_alerts(limit)
-        queued = _of_scope(_ENTRIES, self._scope, self._connection.dialect)
+        queued = evaluation_queue.of_scope(_ENTRIES, self._scope, self._now, self._connection.dialect)
         found = await self._rows(queued.order_by(undecided.c.id).limit(limit))
         return Taken(
             docket=await self._docket(found, due),
@@ -98,12 +87,29 @@ class _Reader:
             members={_user(each): (each.member, each.registered_at) for each in (*found, *due)},
         )
 
+    async def open_alerts(self, lease: int) -> Taken:
+        theirs = rows.among(alerts.c.member, self._scope.members or (), self._connection.dialect)
+        found = await self._rows(ALERTS.where(text(OPEN_ALERTS), theirs).order_by(alerts.c.member, alerts.c.id))
+        standing = [rows.alert(each) for each in found]
+        return Taken(
+            docket=Docket(
+                standing=standing,
+                begun=await self._begun([each.began_by for each in standing]),
+                incidents=await self._incidents(),
+            ),
+            lease=lease,
+            more=False,
+            members={_user(each): (each.member, each.registered_at) for each in found},
+        )
+
     async def _due_alerts(self, limit: int) -> list[Any]:
         scope, found = self._scope, list[Any]()
-        query = ALERTS.where(_is_not_skipped(alerts.c.member, scope.skipped_members))
+        query = ALERTS.where(evaluation_queue.is_not_skipped(alerts.c.member, scope.skipped_members))
         if scope.members is not None:
             query = query.where(rows.among(alerts.c.member, scope.members, self._connection.dialect))
-        for which in _due(self._policy, self._now):  # one after the other, since an index serves each of them alone
+        for which in evaluation_queue.is_due_alert(
+            self._policy, self._now
+        ):  # one after the other, since an index serves each of them alone
             part = query.where(which).order_by(alerts.c.due_at, alerts.c.id).limit(limit - len(found))
             found += await self._rows(part)
         return found
@@ -111,15 +117,35 @@ class _Reader:
     async def _docket(self, found: Sequence[Any], due: Sequence[Any]) -> Docket:
         entries = [_entry(each) for each in found]
         standing = await self._standing([each.member for each in found], due)
+        added = sorted({each.member for each in found if each.kind_of_entry == ADDED})
+        removed = await self._removed(added) if added else []
         waiting = [each.began_by for each in standing if each.state is AlertState.PENDING]
+        waiting += [each.began_by for each in removed]
         return Docket(
             entries=entries,
             standing=standing,
             history=await self._history(found, entries),
             begun=await self._begun(waiting),
-            waves=await self._waves(entries, standing),
+            waves=await self._waves(entries, [*standing, *removed]),
             incidents=await self._incidents(),
+            removed=removed,
+            connections=await self._connections(added) if added else {},
         )
+
+    async def _removed(self, members: Sequence[int]) -> list[Alert]:
+        """Return the last alerts of users' connections, where these ended because the user was removed."""
+        theirs = rows.among(alerts.c.member, members, self._connection.dialect)
+        ended = ALERTS.where(theirs, alerts.c.resolved_at.is_not(None))
+        found = await self._rows(ended.order_by(alerts.c.resolved_at, alerts.c.id))
+        latest = {(each.member, each.provider, each.resource): each for each in found}
+        return [rows.alert(each) for each in latest.values() if each.reason.startswith(REMOVED)]
+
+    async def _connections(self, members: Sequence[int]) -> Mapping[User, Mapping[str, Connection]]:
+        theirs = rows.among(connections.c.member, members, self._connection.dialect)
+        found: defaultdict[User, dict[str, Connection]] = defaultdict(dict)
+        for row in await self._rows(_CURRENT.where(theirs)):
+            found[_user(row)][row.provider] = rows.connection(row)
+        return found
 
     async def _standing(self, members: Sequence[int], due: Sequence[Any]) -> list[Alert]:
         theirs = rows.among(alerts.c.member, sorted(set(members)), self._connection.dialect)
@@ -185,7 +211,7 @@ class _Reader:
         return {WaveKey(row.target, row.provider, row.error_type): row.alerts / windows for row in found}
 
     async def _incidents(self) -> list[Incident]:
-        query = INCIDENTS.where(_is_open_incident(self._scope))
+        query = INCIDENTS.where(evaluation_queue.is_open_incident(self._scope))
         if self._scope.incidents is not None:
             query = query.where(rows.among(incidents.c.id, self._scope.incidents, self._connection.dialect))
         found = await self._rows(query)
@@ -200,36 +226,18 @@ def _user(row: Any) -> User:
 
 
 def _entry(row: Any) -> Entry:
-    return Entry(number=row.number, user=_user(row), transition=None if row.id is None else rows.transition(row))
-
-
-def _of_scope(query: Select[Any], scope: EvaluationScope, dialect: Dialect | None = None) -> Select[Any]:
-    """Return a query on entries without those that were set aside, of the users in ``scope`` alone."""
-    query = query.where(undecided.c.set_aside_at.is_(None))
-    if scope.last_entry is not None:
-        query = query.where(undecided.c.id <= scope.last_entry)
-    if scope.members is not None and dialect is not None:
-        query = query.where(rows.among(undecided.c.member, scope.members, dialect))
-    return query
-
-
-def _is_not_skipped(column: Column[Any], skipped: Collection[Any]) -> ColumnElement[bool]:
-    return column.not_in(sorted(skipped))
-
-
-def _is_open_incident(scope: EvaluationScope) -> ColumnElement[bool]:
-    return and_(incidents.c.state == AlertState.FIRING.value, _is_not_skipped(incidents.c.id, scope.skipped_incidents))
-
-
-def _due(policy: Policy, now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Return the conditions under which the time of an alert has come; see ``has_time_come`` in the core."""
-    is_unstable = alerts.c.kind == AlertKind.UNSTABLE.value
-    is_from_ahead = or_(
-        is_ahead(alerts.c.began_at, now),
-        and_(is_unstable, is_too_far_ahead(alerts.c.due_at, now, policy.longest_unstable)),
-        and_(~is_unstable, is_too_far_ahead(alerts.c.due_at, now, policy.longest_pending)),
+    origin = None
+    if row.baseline:
+        origin = UserOrigin(
+            registered_at=row.registered_at, created_on=row.user_created_on, discovered_at=row.discovered_at
+        )
+    return Entry(
+        number=row.number,
+        user=_user(row),
+        transition=None if row.id is None else rows.transition(row),
+        is_added=row.kind_of_entry == ADDED,
+        origin=origin,
     )
-    return has_come(alerts.c.due_at, now), and_(~has_come(alerts.c.due_at, now), is_from_ahead)
 
 
 def _confirmed(after: datetime, until: datetime) -> tuple[Any, ...]:
@@ -241,9 +249,16 @@ _ERROR_TYPE: Final = func.coalesce(alerts.c.error_type, UNSPECIFIED).label("erro
 _WITH_USER: Final = alerts.join(users).join(targets, users.c.target_id == targets.c.id)
 ALERTS: Final = select(alerts, *_OF_USER).select_from(_WITH_USER)
 _TRANSITIONS: Final = select(transitions, *_OF_USER).select_from(transitions.join(users).join(targets))
-_ENTRIES: Final = select(undecided.c.id.label("number"), undecided.c.member, transitions, *_OF_USER).select_from(
-    undecided.join(users).join(targets).outerjoin(transitions, transitions.c.id == undecided.c.transition_id)
-)
+_ENTRIES: Final = select(
+    undecided.c.id.label("number"),
+    undecided.c.member,
+    undecided.c.kind.label("kind_of_entry"),
+    users.c.created_on.label("user_created_on"),
+    targets.c.discovered_at,
+    transitions,
+    *_OF_USER,
+).select_from(undecided.join(users).join(targets).outerjoin(transitions, transitions.c.id == undecided.c.transition_id))
+_CURRENT: Final = select(connections, *_OF_USER).select_from(connections.join(users).join(targets))
 _WAITS: Final = exists().where(
     undecided.c.member == transitions.c.member, undecided.c.transition_id == transitions.c.id
 )

@@ -76,9 +76,9 @@ class SqlOutbox:
         return list((await connection.execute(taken)).all())
 
     async def settle(self, notices: Sequence[Notice], done: Done, *, now: datetime) -> None:
-        """Be done with notices; one that was done with already stays as it is."""
+        """Be done with notices that are still held under their lease; others stay as they are."""
         settled = {"outcome": done.value, "written_at": now, "error": None} | FREE
-        await self._update(notices, settled, outbox.c.written_at.is_(None))
+        await self._update(notices, settled, self._in_hand_of(notices), outbox.c.written_at.is_(None))
 
     async def retry(self, notices: Sequence[Notice], error: str | None, *, at: datetime) -> None:
         """Give back notices that were tried in vain: they are due again ``at``, and one attempt more was made."""

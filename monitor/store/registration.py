@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, select, text, update
 
+from monitor.core.membership import UserOrigin
 from monitor.core.model import Intent, Presence
 from monitor.store import rows
 from monitor.store.counting import upsert
-from monitor.store.tables import users
+from monitor.store.tables import targets, users
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -59,8 +60,24 @@ async def known(connection: AsyncConnection, target_id: int, user_ids: Collectio
     return {row.user_id: row for row in found}
 
 
-async def enrol(connection: AsyncConnection, target_id: int, names: Mapping[UUID, str | None], now: datetime) -> int:
-    """Insert users, due at once, and return how many were not there yet."""
+async def origins(connection: AsyncConnection, keys: Collection[int]) -> dict[int, UserOrigin]:
+    """Return when and how users came into the cohort, by their keys."""
+    asked = select(users.c.id, users.c.registered_at, users.c.created_on, targets.c.discovered_at).join(targets)
+    found = await connection.execute(asked.where(rows.among(users.c.id, keys, connection.dialect)))
+    return {
+        row.id: UserOrigin(registered_at=row.registered_at, created_on=row.created_on, discovered_at=row.discovered_at)
+        for row in found
+    }
+
+
+async def enrol(
+    connection: AsyncConnection,
+    target_id: int,
+    names: Mapping[UUID, str | None],
+    created: Mapping[UUID, datetime | None],
+    now: datetime,
+) -> int:
+    """Insert users, due at once, and return how many were not there yet; ``created`` is when Junction made them."""
     if not names:
         return 0
     given = sorted(names.items(), key=_id)
@@ -68,9 +85,12 @@ async def enrol(connection: AsyncConnection, target_id: int, names: Mapping[UUID
     if connection.dialect.name == "sqlite":
         fixed |= {"registered_at": now, "next_poll_at": now, "failures": 0}
         insert = upsert(users, connection.dialect).on_conflict_do_nothing().returning(users.c.id)
-        new = [fixed | {"user_id": each, "client_user_id": name} for each, name in given]
+        new = [
+            fixed | {"user_id": each, "client_user_id": name, "created_on": created.get(each)} for each, name in given
+        ]
         return len((await connection.execute(insert, new)).all())
-    columns = {"user_ids": [each for each, _ in given], "names": [name for _, name in given]}
+    columns: dict[str, Any] = {"user_ids": [each for each, _ in given], "names": [name for _, name in given]}
+    columns["created"] = [created.get(each) for each, _ in given]
     return (await connection.execute(_ENROL, fixed | columns | {"now": now})).rowcount
 
 
@@ -95,14 +115,20 @@ async def renew(
         awake: dict[str, Any] = {"intent": Intent.ACTIVE.value, "next_poll_at": now}
         ours = rows.among(users.c.id, [each.id for each in back], connection.dialect)
         await connection.execute(update(users).where(ours).values(awake))
-    return back
+        # A person asks for the user again, so what the vendor said about its id is asked again too.
+        cured = update(users).where(ours, users.c.presence == Presence.INVALID.value)
+        await connection.execute(cured.values(CURED))
+        return (await connection.execute(select(*OWN).where(ours).order_by(users.c.id))).all()
+    return []
 
 
 _ENROL: Final = text(
     """
-    INSERT INTO users (target_id, user_id, client_user_id, intent, presence, registered_at, next_poll_at, failures)
-    SELECT :target_id, v.user_id, v.name, :intent, :presence, :now, :now, 0
-    FROM unnest(CAST(:user_ids AS uuid[]), CAST(:names AS text[])) AS v (user_id, name)
+    INSERT INTO users
+        (target_id, user_id, client_user_id, created_on, intent, presence, registered_at, next_poll_at, failures)
+    SELECT :target_id, v.user_id, v.name, v.created_on, :intent, :presence, :now, :now, 0
+    FROM unnest(CAST(:user_ids AS uuid[]), CAST(:names AS text[]), CAST(:created AS timestamptz[]))
+        AS v (user_id, name, created_on)
     ON CONFLICT DO NOTHING
     """
 )

@@ -14,7 +14,7 @@ from sqlalchemy import ARRAY, BigInteger, Uuid, any_, bindparam, cast, func, sel
 from monitor.core.alerting import Alert, AlertKind, AlertState, Slot
 from monitor.core.incidents import Cause, Incident, WaveKey
 from monitor.core.judge import NO_DOUBTS, Doubts
-from monitor.core.model import Connection, Kind, Transition, User, plausible_time
+from monitor.core.model import UNKNOWN_STATUS, Connection, Kind, Transition, User, plausible_time
 from monitor.core.policy import Severity
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def alert_row(key: int, target_id: int, decision: Decision) -> dict[str, Any]:
         "id": alert.id,
         "member": key,
         "target_id": target_id,
-        "kind": alert.kind.value,
+        "kind": _kind_column(alert.kind),
         "provider": alert.slot.provider,
         "resource": alert.slot.resource,
         "severity": alert.severity.value,
@@ -134,11 +134,12 @@ def alert_row(key: int, target_id: int, decision: Decision) -> dict[str, Any]:
         "confirmed_at": alert.confirmed_at,
         "due_at": alert.due_at,
         "fired_at": alert.fired_at,
-        "fired_reason": decision.reason if decision.told and not over else None,
+        "fired_reason": decision.reason if decision.told and not over and not decision.is_renewed else None,
         "incident_id": alert.incident_id,
         "resolved_at": decision.decided_at if over else None,
         "resolved_by": decision.transition.id if over and decision.transition else None,
         "reason": decision.reason,
+        "updates": alert.updates,
     }
 
 
@@ -148,7 +149,7 @@ def alert(row: Record) -> Alert:
         id=row.id,
         user=User(target=row.target, user_id=row.user_id),
         slot=Slot(row.provider, row.resource),
-        kind=AlertKind(row.kind),
+        kind=_alert_kind(row),
         severity=Severity(row.severity),
         state=AlertState(row.state),
         status=row.status,
@@ -161,7 +162,21 @@ def alert(row: Record) -> Alert:
         due_at=row.due_at,
         fired_at=row.fired_at,
         incident_id=row.incident_id,
+        updates=row.updates,
     )
+
+
+def _kind_column(kind: AlertKind) -> str:
+    """Return how a kind is stored: as one that a replica of the release before can read, too.
+
+    For such a replica an alert about an unknown status is one about an error with this error type.
+    """
+    return (AlertKind.ERROR if kind is AlertKind.UNKNOWN_STATUS else kind).value
+
+
+def _alert_kind(row: Record) -> AlertKind:
+    kind = AlertKind(row.kind)
+    return AlertKind.UNKNOWN_STATUS if kind is AlertKind.ERROR and row.error_type == UNKNOWN_STATUS else kind
 
 
 def incident_row(target_id: int, decision: IncidentDecision) -> dict[str, Any]:

@@ -33,7 +33,12 @@ STILL_FIRING = exists().where(alerts.c.id == outbox.c.alert_id, _ALERTS) | exist
 async def firing(connection: AsyncConnection, sink: str, limit: int, after: Place | None) -> Firing:
     """Return a page of alerts that fire, and with the first one all open incidents."""
     # As text: SQLite knows the index over open alerts only by its own words.
-    page = select(alerts.c.id, *_PLACE).where(text(OPEN), _ALERTS).order_by(*_PLACE).limit(limit)
+    page = (
+        select(alerts.c.id, alerts.c.severity, alerts.c.incident_id, *_PLACE)
+        .where(text(OPEN), _ALERTS)
+        .order_by(*_PLACE)
+        .limit(limit)
+    )
     if after is not None:
         page = page.where(tuple_(*_PLACE) > after)
     found = (await connection.execute(page)).all()
@@ -44,8 +49,17 @@ async def firing(connection: AsyncConnection, sink: str, limit: int, after: Plac
     notices = (await connection.execute(_last_told(sink, AlertState.FIRING).where(named))).all()
     latest = {each.alert_id: each for each in notices}
     last = found[-1] if len(found) == limit else None
+    severities = {each.id: each.severity for each in found if each.incident_id is None}
     return Firing(
-        alerts=[Standing(event=each.event, alert_id=each.alert_id, payload=each.payload) for each in latest.values()],
+        alerts=[
+            Standing(
+                event=each.event,
+                alert_id=each.alert_id,
+                payload=each.payload,
+                severity=severities.get(each.alert_id),
+            )
+            for each in latest.values()
+        ],
         after=last and (last.member, last.provider, last.resource),
     )
 

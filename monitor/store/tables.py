@@ -282,6 +282,9 @@ incidents = Table(
     Index("ix_incidents_opened_at", "opened_at"),
 )
 
+ADDED: Final = "added"
+"""The kind of an entry in the queue of decisions that a user makes who was removed and is added again."""
+
 undecided = Table(
     "undecided",
     metadata,
@@ -295,7 +298,8 @@ undecided = Table(
     Index("ix_undecided_member", "member"),
     sqlite_autoincrement=True,  # a number that an erased user's row had must not become another's while it is settled
 )
-"""Transitions that no alert decision was taken on yet, a user's in order; without one, a user's removal."""
+"""Transitions that no alert decision was taken on yet, a user's in order; without one, a user's removal, or its
+addition after a removal where ``kind`` says so."""
 
 WAITING_INCIDENT: Final = "written_at IS NULL AND event = 'incident.alert'"
 SENT: Final = "outcome = 'delivered' AND sink <> 'log'"

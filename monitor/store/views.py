@@ -11,6 +11,7 @@ from monitor.core.model import Intent
 from monitor.core.tally import Count, Key
 from monitor.ports import ConnectionView, EvaluationBacklog, Freshness, PastSnapshot
 from monitor.store import budgets, rows
+from monitor.store.evaluation_queue import IS_OBSERVED
 from monitor.store.paging import Pages
 from monitor.store.raised import Raised
 from monitor.store.schema import head, mismatch, refuse_other_than
@@ -91,8 +92,9 @@ class SqlViews:
     async def evaluation_backlog(self) -> EvaluationBacklog:
         """Return how much waits to be evaluated, and since when."""
         query = select(func.count().label("entries"), func.min(undecided.c.at).label("oldest"))
+        waiting = query.select_from(undecided.join(users)).where(IS_OBSERVED)
         async with self._database.reading() as connection:
-            row = (await connection.execute(query.select_from(undecided))).one()
+            row = (await connection.execute(waiting)).one()
         return EvaluationBacklog(entries=row.entries, oldest=row.oldest)
 
     async def reported(self, *, since: datetime) -> Mapping[str, int]:

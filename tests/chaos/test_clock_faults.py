@@ -13,6 +13,7 @@ import pytest
 from monitor import events
 from tests.chaos.scale import scaled
 from tests.chaos.troubled import for_a_while, lines, troubled
+from tests.e2e.test_log_blocked import until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
@@ -92,11 +93,11 @@ def database(request: pytest.FixtureRequest, sqlite_url: str) -> str:
 def test_polling_goes_on_when_the_clock_is_set(clock: Clock, database: str, tmp_path: Path, off: int) -> None:
     """Back and forth again, within seconds, whichever way it went first; nothing is lost or invented."""
     with troubled(tmp_path, database, more=clock.environ) as world:
-        for _ in range(scaled(1, 10)):
-            clock.set_off(off)
-            world.works()
-            clock.set_off(0)
-            world.works()
+        for number in range(scaled(1, 10)):
+            for step, seconds in enumerate((off, 0), 2 * number + 1):
+                clock.set_off(seconds)
+                until(lambda noticed=step: len(lines(world.log, events.CLOCK_STEPPED)) >= noticed)
+                world.works()
     steps = [each["seconds"] for each in lines(world.log, events.CLOCK_STEPPED)]
     assert [round(each / 3600) for each in steps[:2]] == [off // 3600, -off // 3600]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from monitor.core.alerting import AlertKind, AlertState, Decision
-from monitor.core.model import ERROR, Kind, Outcome, Presence, Transition
+from monitor.core.alerting import GROUPED, Alert, AlertKind, AlertState, Decision
+from monitor.core.model import ERROR, UNKNOWN_STATUS, Kind, Outcome, Presence, Transition
 from monitor.core.policy import Severity
 
 if TYPE_CHECKING:
@@ -28,7 +28,11 @@ REASONS: Final = (
     r"it waits for others like it",
     r"others like it come",
     r"it was quiet for long enough, and is (in error \S+|removed|\S+)",
-    r"it came to rest in error",
+    r"it came to rest in (error|an unknown status)",
+    r"the same error goes on",
+    r"an unknown status ends nothing",
+    r"the user was added again and the error had not ended",
+    r"its severity is now (none|info|warning|critical)",
     r"\d+ transitions within [\d.]+ min",
 )
 INCIDENT_REASONS: Final = (
@@ -37,6 +41,7 @@ INCIDENT_REASONS: Final = (
     r"incidents are switched off",
     r"nobody joined for [\d.]+ (min|s); \d+ of its members are in error still",
     r"it grew from \d+ to \d+ users",
+    r"its severity is now (none|info|warning|critical)",
 )
 """Every reason that `monitor explain` may give."""
 
@@ -44,9 +49,12 @@ INCIDENT_REASONS: Final = (
 def of_outcome(docket: Docket, outcome: evaluation.Outcome, policy: Policy, now: datetime) -> None:
     """Check every step that was taken on a docket."""
     states = {each.id: each.state for each in docket.standing}
+    severities = {each.id: each.severity for each in docket.standing}
     known = {each.transition.id: each.transition for each in docket.entries if each.transition} | dict(docket.begun)
     for each in outcome.decisions:
         assert each.was == states.get(each.alert.id), each
+        if each.previous_severity is not None:
+            assert each.previous_severity is severities[each.alert.id] is not each.alert.severity
         states[each.alert.id] = each.state
         _decision(each, known, policy, now)
     before = {each.id: each.state for each in docket.incidents}
@@ -69,7 +77,7 @@ def _decision(each: Decision, known: Mapping[UUID, Transition], policy: Policy, 
         assert each.transition is not None
         assert alert.status == each.transition.status
     if each.told and each.state is AlertState.FIRING:
-        assert alert.fired_at == now
+        assert alert.fired_at == now or each.is_renewed
         assert each.transition == known.get(alert.began_by)
     if not alert.is_open:
         assert alert.due_at is None
@@ -79,7 +87,15 @@ def _decision(each: Decision, known: Mapping[UUID, Transition], policy: Policy, 
     assert alert.began_at <= alert.confirmed_at
     if alert.incident_id is not None:
         assert alert.severity is Severity.INFO
-    elif each.was is None and alert.kind in {AlertKind.ERROR, AlertKind.UNSTABLE}:
+    elif each.was is None and alert.kind in GROUPED | {AlertKind.UNSTABLE}:
+        _first_severity(alert, policy)
+
+
+def _first_severity(alert: Alert, policy: Policy) -> None:
+    if alert.kind is AlertKind.UNKNOWN_STATUS:
+        assert alert.severity is policy.status_severity(alert.status)
+        assert alert.error_type == UNKNOWN_STATUS
+    elif alert.error_type != UNKNOWN_STATUS:
         assert alert.severity is policy.severity(alert.error_type, alert.provider)
 
 

@@ -37,6 +37,8 @@ policies: Final = st.builds(
     confirm_for_error_types=st.dictionaries(st.sampled_from(["token_refresh_failed", "unspecified"]), spans),
     resource_lost=st.sampled_from(Severity),
     user_gone=st.sampled_from(Severity),
+    unknown_status=st.sampled_from(Severity),
+    statuses=st.dictionaries(st.just("ingesting"), st.sampled_from(Severity)),
     flapping=st.none() | st.builds(Flapping, transitions=st.integers(1, 5), within=st.just(timedelta(hours=1))),
 )
 moments: Final = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - Hypothesis wants bounds without a zone

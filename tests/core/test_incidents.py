@@ -157,6 +157,14 @@ def test_an_alert_waits_a_little_for_others_like_it() -> None:
     assert (fired.state, fired.reason) == (AlertState.FIRING, "it is new")
 
 
+def test_an_alert_that_waits_for_others_fires_when_the_clock_is_set_back() -> None:
+    """How long it has waited is not known then, and it must not wait for as long as the step."""
+    found = desk(HELD)
+    assert not [each for each in found.meet(breaking(1), NOON, waves=HUNDRED) if each.told]
+    (fired,) = found.meet([], NOON - 60 * MINUTE, waves=HUNDRED)
+    assert fired.state is AlertState.FIRING
+
+
 def test_a_suspicious_wave_waits_longer_but_not_for_long() -> None:
     """Three like errors wait up to an interval for the others; then they fire."""
     found, now = desk(HELD), NOON

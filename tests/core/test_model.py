@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, fields
+from datetime import datetime, timedelta
 
 import pytest
 
-from monitor.core.model import Kind, Outcome, Transition
+from monitor.core.model import (
+    EARLIEST_VENDOR_TIME,
+    LATEST_VENDOR_TIME,
+    Kind,
+    Outcome,
+    Transition,
+    plausible_time,
+)
 from tests.core.samples import broken, connected, errored, paused
 
 # Contract, sections 6 and 4, in its order.
@@ -45,3 +53,18 @@ def test_values_do_not_change() -> None:
 def test_only_error_is_in_error() -> None:
     """Paused on purpose is no failure."""
     assert [each.in_error for each in (broken(), connected(), paused())] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("time", "is_kept"),
+    [
+        (None, False),
+        (EARLIEST_VENDOR_TIME, True),
+        (EARLIEST_VENDOR_TIME - timedelta(microseconds=1), False),
+        (LATEST_VENDOR_TIME, True),
+        (LATEST_VENDOR_TIME + timedelta(microseconds=1), False),
+    ],
+)
+def test_a_date_of_the_vendor_is_kept_where_it_is_plausible(time: datetime | None, *, is_kept: bool) -> None:
+    """From 1970 to 2200, both years included."""
+    assert plausible_time(time) == (time if is_kept else None)

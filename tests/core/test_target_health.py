@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -133,21 +133,68 @@ def test_a_refused_user_is_a_reason_to_ask_and_nothing_more(counts: bool) -> Non
 
 
 @pytest.mark.parametrize(
-    ("outcome", "answered_meanwhile", "is_rejected"),
+    ("outcome", "answered_meanwhile", "is_suspected"),
     [
         (Outcome.REJECTED, False, True),
         (Outcome.REJECTED, True, False),
         *[(outcome, False, False) for outcome in sorted(set(Outcome) - {Outcome.REJECTED})],
     ],
 )
-def test_a_target_that_refuses_the_question_is_rejected(
-    outcome: Outcome, answered_meanwhile: bool, is_rejected: bool
-) -> None:
-    """Unless a user got a usable answer since it was sent: some keys may not list users."""
+def test_a_refused_question_is_a_suspicion(outcome: Outcome, answered_meanwhile: bool, is_suspected: bool) -> None:
+    """Unless a user got a usable answer since it was sent; some keys may not list users, so it is no verdict yet."""
     question = answer(0, outcome, code="401", counts=False, detail="no such key")
     health = after_question(TargetHealth(), question, answered_meanwhile=answered_meanwhile, users=9, now=at(1))
+    assert health.rejected is None
+    assert (health.refused_question is not None) is is_suspected
+    assert health.is_calm is not is_suspected
+
+
+SUSPECTED: Final = after_question(
+    TargetHealth(),
+    answer(0, Outcome.REJECTED, code="401", counts=False, detail="no such key"),
+    answered_meanwhile=False,
+    users=9,
+    now=NOON,
+)
+
+OTHERS: Final = recent((9, None), seconds=-60, users=9)
+"""Of nine users one was answered before the question."""
+
+
+def test_users_that_are_refused_after_the_question_reject_the_target() -> None:
+    """Three of them, with nobody answered in between; the verdict says what the question was told."""
+    refused = [answer(user, Outcome.REJECTED, seconds=1) for user in (1, 2, 3)]
+    health = met(SUSPECTED, OTHERS, *refused, seconds=1)
     wanted = TargetVerdict(fault=Fault.REJECTED, since=at(1), code="401", detail="no such key")
-    assert health.rejected == (wanted if is_rejected else None)
+    assert health.rejected == wanted
+    assert health.refused_question is None
+    fewer = met(SUSPECTED, OTHERS, *refused[:2], seconds=1)
+    assert fewer.rejected is None
+
+
+def test_one_user_that_is_refused_for_a_minute_after_the_question_rejects_the_target() -> None:
+    """Where few users are polled it does not take three of them."""
+    early, late = (answer(1, Outcome.REJECTED, seconds=seconds) for seconds in (59, 61))
+    assert met(SUSPECTED, OTHERS, early, seconds=59).rejected is None
+    assert met(SUSPECTED, OTHERS, late, seconds=61).rejected is not None
+
+
+def test_one_user_that_is_answered_after_the_question_clears_the_target() -> None:
+    """The key works, whatever else it may not do."""
+    answers = [
+        answer(1, Outcome.UNCHANGED, seconds=1),
+        *(answer(user, Outcome.REJECTED, seconds=2) for user in (2, 3, 4)),
+    ]
+    health = met(SUSPECTED, OTHERS, *answers, seconds=2)
+    assert health.rejected is None
+    assert health.refused_question is None
+
+
+def test_every_fault_has_a_description_for_people() -> None:
+    """One sentence each, none twice."""
+    descriptions = [fault.description for fault in Fault]
+    assert len(set(descriptions)) == len(descriptions)
+    assert all(descriptions)
 
 
 @pytest.mark.parametrize(("outcome", "code"), ANSWERS)

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from uuid import UUID
+
 import pytest
 
 from monitor.core.telling import Telling, page
+from monitor.core.wording import erased_payload
 
 
 @pytest.mark.parametrize(
@@ -40,3 +44,18 @@ def test_a_user_stands_as_the_sink_may_know_it() -> None:
     telling = Telling(user_id=lambda user_id: f"#{user_id}", runbook_base_url=None)
     assert telling.told({"user_id": "u"})["user_id"] == "#u"
     assert telling.told({"user_id": None})["user_id"] is None
+
+
+def test_the_end_of_an_erased_user_s_alert_says_nothing_about_the_user() -> None:
+    """By which words it fired stays with the sink."""
+    fired = {"schema": 1, "alert_id": "a", "user_id": "u", "provider": "oura", "error_message": "secret", "updates": 0}
+    ended = erased_payload(UUID(int=1), "acme_us", datetime(2026, 3, 1, tzinfo=UTC), fired)
+    told = Telling(user_id=lambda user_id: f"#{user_id}", runbook_base_url="https://r").told(ended)
+    assert {name: word for name, word in told.items() if word is not None} == {
+        "schema": 1,
+        "alert_id": str(UUID(int=1)),
+        "state": "resolved",
+        "target": "acme_us",
+        "observed_at": "2026-03-01T00:00:00Z",
+    }
+    assert told.keys() == {*fired, "runbook_url", "state", "target", "observed_at"}

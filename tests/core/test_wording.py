@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Contract, section 7, in its order, and two of ours; ``runbook_url`` is added where the line is written.
 KEYS = """
 schema alert_id state severity target user_id provider kind previous_status status error_type error_message errored_at
-observed_at transition_id incident_id summary remedy cause resource
+observed_at transition_id incident_id summary remedy cause resource updates
 """
 
 # The documented error types, each with the word of its remedy that says who acts and how.
@@ -40,6 +40,7 @@ ACTS = {
     "required_scopes_not_granted": "permission",
     "provider_credential_error": "password",
     "provider_password_expired": "change the password",
+    "unknown_status": "documentation",
     "unknown": "dashboard",
 }
 
@@ -84,6 +85,7 @@ def test_a_firing_line_says_everything() -> None:
         "remedy": REMEDIES["token_refresh_failed"],
         "cause": "user",
         "resource": None,
+        "updates": 0,
     }
     assert list(payload(decision)) == KEYS.split()
 

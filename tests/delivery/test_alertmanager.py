@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from monitor.core.wording import erased_payload
 from monitor.delivery import Health, Resend
 from monitor.ports import Done, Receipt, Reception
 from tests.delivery.desk import once
 from tests.delivery.receiver import always, receiving
-from tests.store.telling import START, alert_id
+from tests.store.telling import START, alert_id, payload
 
 if TYPE_CHECKING:
     from tests.delivery.desk import Desk
@@ -206,3 +207,70 @@ async def test_a_redirect_is_not_followed(desk: Desk) -> None:
     async with receiving(always(307)) as receiver:
         (receipt,) = await desk.alertmanager(receiver.url, token="t").tell(await desk.teller.claim())
     assert (receipt.reception, len(receiver.requests)) == (Reception.FAILED, 1)
+
+
+def labelled(receiver: Receiver, now: datetime) -> list[tuple[str, bool]]:
+    """Return under which severity alerts were sent, and whether they were over."""
+    return [(each["labels"]["severity"], end(each) <= now) for each in sent(receiver)]
+
+
+async def test_a_renewed_notification_ends_the_alert_under_its_old_labels_first(desk: Desk) -> None:
+    """The severity is a label, and another label is another alert."""
+    await told(desk, 1)
+    await desk.teller.tell(1, updates=1, severity="critical", incident_id=None)
+    await desk.teller.tell(1, "resolved", updates=1, severity="critical", incident_id=None)
+    async with receiving() as receiver:
+        await once(desk.courier(desk.alertmanager(receiver.url)))
+    assert labelled(receiver, desk.teller.now) == [("warning", True), ("critical", False), ("critical", True)]
+    labels = [{**each["labels"], "severity": None} for each in sent(receiver)]
+    assert labels[0] == labels[1] == labels[2]
+    assert len({each["startsAt"] for each in sent(receiver)}) == 1
+
+
+async def test_a_lower_severity_is_sent_with_what_still_fires(desk: Desk) -> None:
+    """There is no notification of it; the alert under the old labels ends."""
+    await told(desk, 1)
+    await desk.teller.soften(1, "info")
+    async with receiving() as receiver:
+        await desk.alertmanager(receiver.url).resend()
+    assert labelled(receiver, desk.teller.now) == [("warning", True), ("info", False)]
+
+
+async def test_an_alert_with_a_lower_severity_ends_under_both(desk: Desk) -> None:
+    """It is known by the one or the other."""
+    await told(desk, 1)
+    await desk.teller.tell(1, "resolved", severity="info", incident_id=None)
+    async with receiving() as receiver:
+        await once(desk.courier(desk.alertmanager(receiver.url)))
+    assert labelled(receiver, desk.teller.now) == [("warning", True), ("info", True)]
+
+
+async def test_a_member_of_an_incident_keeps_its_labels(desk: Desk) -> None:
+    """Although its severity is ``info`` by now."""
+    await told(desk, 1)
+    await desk.teller.tell(1, "resolved", severity="info", incident_id=str(alert_id(9)))
+    async with receiving() as receiver:
+        await once(desk.courier(desk.alertmanager(receiver.url)))
+    assert labelled(receiver, desk.teller.now) == [("warning", True)]
+
+
+async def test_the_alert_of_an_erased_user_ends_under_its_labels(desk: Desk) -> None:
+    """They name no user, and neither does anything else."""
+    fired = payload(1)
+    words = erased_payload(alert_id(1), fired["target"], desk.teller.now, fired)
+    del words["state"]
+    await desk.teller.tell(1, "resolved", **words)
+    async with receiving() as receiver:
+        await once(desk.courier(desk.alertmanager(receiver.url)))
+    (alert,) = sent(receiver)
+    assert alert["labels"] == {
+        "alertname": "JunctionConnectionAlert",
+        "severity": "warning",
+        "target": "acme_us",
+        "provider": "fitbit",
+        "error_type": "token_refresh_failed",
+        "kind": "errored",
+        "alert_id": str(alert_id(1)),
+    }
+    assert alert["annotations"] == {}
+    assert (alert["startsAt"], end(alert)) == (fired["observed_at"], desk.teller.now)

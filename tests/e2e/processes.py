@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from monitor import events
 from monitor.cli.demo import verdict
 from monitor.cli.demo.reconcile import Step, Tally, reconcile
-from monitor.core.alerting import FIRES, AlertKind
+from monitor.core.alerting import AlertKind, is_new_error
 from monitor.core.diff import replay
 from monitor.ports import AlertFilter, TransitionFilter
 from monitor.store import open_store
@@ -169,7 +169,7 @@ class Findings:
         """An alert stands for every error that fires, and every step of it was told at least once, firing first."""
         begun = {each.began_by for each in self.alerts}
         unstable = {(each.user, each.provider) for each in self.alerts if each.kind is AlertKind.UNSTABLE}
-        errors = [each for each in self.news if each.kind in FIRES]
+        errors = [each for each in self.news if is_new_error(each)]
         assert [each for each in errors if each.id not in begun and (each.user, each.provider) not in unstable] == []
         told = [line for log in logs for line in alert_lines(log) if line["event"] == events.CONNECTION_ALERT]
         lines = [(line["alert_id"], line["state"]) for line in told]

@@ -117,6 +117,12 @@ def test_the_level_of_an_alert_is_its_severity(out: io.StringIO) -> None:
     assert (only(out)["event"], only(out)["level"]) == ("connection.alert", "error")
 
 
+def test_an_end_without_a_severity_is_only_information(out: io.StringIO) -> None:
+    """That of an erased user's alert has none."""
+    logs.AlertLog("json", telling=PLAIN, stream=out).write("connection.alert", {**ALERT, "severity": None})
+    assert only(out)["level"] == "info"
+
+
 def test_an_alert_names_its_runbook_and_hides_its_user(out: io.StringIO) -> None:
     """Both as configured."""
     telling = Telling(user_id=lambda _: "hashed", runbook_base_url="https://r/x/")

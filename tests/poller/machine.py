@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from monitor.core.alerting import FIRES, AlertKind
+from monitor.core.alerting import AlertKind, is_new_error
 from monitor.core.model import Intent, Outcome, Presence
+from monitor.poller.committer import RECENTLY
 from monitor.ports import AlertFilter, Answer, Done, ListedUser, Polls, Store, TransitionFilter
 from tests.chaos.steps import Cut
-from tests.poller.belief import Belief
+from tests.poller import world
+from tests.poller.belief import INVALID, NOT_FOUND, Belief, Faults, Round
 from tests.poller.evaluators import quiet_evaluator
 from tests.poller.rig import TARGET, Rig
-from tests.poller.world import INVALID, MISSING, REJECTED, THROTTLED, FakeJunction, ok
+from tests.poller.world import MISSING, REJECTED, THROTTLED, FakeJunction, ok
 from tests.store.contract_recount import agrees
 from tests.store.contract_side import POLICY
 from tests.store.contract_stage import ANN, BOB, CID, START
@@ -50,7 +52,8 @@ silence = st.sampled_from(
     [
         MISSING,
         MISSING,
-        INVALID,
+        world.INVALID,
+        world.INVALID,
         THROTTLED,
         REJECTED,
         Answer(outcome=Outcome.TIMEOUT, code="timeout"),
@@ -137,7 +140,7 @@ class Pollers(RuleBasedStateMachine):
         self._open = open_database
         self._store = open_database()
         self._now = START
-        self._latest = START
+        self._faults = Faults()
         self._says: dict[UUID, Answer] = {}
         self._believes: dict[UUID, Belief] = {}
         self._told: set[tuple[str, str]] = set()
@@ -159,6 +162,16 @@ class Pollers(RuleBasedStateMachine):
         self._runner.run(self._poll())
 
     poll_again = poll_on = poll_more = poll
+
+    @rule(news=says, wait=st.sampled_from([61, 1000, 1000]), times=st.integers(2, 4))
+    def insist(self, news: dict[UUID, Answer], wait: int, times: int) -> None:
+        """Poll whoever is due some times, with the same answers."""
+        self._says |= news
+        for _ in range(times):
+            self._pass(wait)
+            self._runner.run(self._poll())
+
+    insist_again = insist
 
     @rule(jump=st.sampled_from([-3600, -61, 3600]))
     def jump(self, jump: int) -> None:
@@ -196,7 +209,7 @@ class Pollers(RuleBasedStateMachine):
     @rule(user=users)
     def erase(self, user: UUID) -> None:
         """Erase a user."""
-        self._run(self._store.cohort.erase(TARGET, user))
+        self._run(self._store.cohort.erase(TARGET, user, now=self._now))
         self._believes.pop(user, None)
 
     @rule()
@@ -250,10 +263,11 @@ class Pollers(RuleBasedStateMachine):
             await quick.start()
             await quick.finish()
             await self._learn(quick)
-            if overtaken and not quick.rig.target.health.rejected:
+            if overtaken and quick.rig.target.health.probe_every is None:
                 assert overtaken <= set(quick.junction.asked)
             slow.junction.gate.set()
             await slow.finish()
+            self._faults.suspect_everything(self._now)
         finally:
             await other.aclose()
 
@@ -278,25 +292,49 @@ class Pollers(RuleBasedStateMachine):
 
     async def _learn(self, process: Process, before: dict[UUID, Belief] | None = None) -> None:
         """Take in what was answered; where the process died, either all of one user's poll counts or nothing."""
-        found = await self._found()
-        for user in process.junction.asked:
-            belief, answer = self._believes[user], self._says.get(user, ok())
+        found, rows, counted = await self._found(), await self._rows(), await self._counted()
+        answers = {user: self._says.get(user, ok()) for user in process.junction.asked}
+        if before is not None:
+            self._faults.suspect_everything(self._now)
+        beliefs = before if before is not None else deepcopy(self._believes)
+        held = {user: beliefs[user] for user in counted | answers.keys()}
+        round_ = Round(self._now, held, answers, self._faults, RECENTLY * INTERVAL)
+        for user, answer in answers.items():
             presence = await self._presence(user)
-            gone = presence is Presence.GONE and belief.presence is not Presence.GONE
-            assert not gone or (answer is MISSING and belief.may_go(self._now))
-            if not gone and answer is MISSING and before is None:
-                must_go = belief.is_sure and belief.may_go(self._now)
-                assert not (must_go and process.rig.target.health.trusts_absence)
-            belief.hears(answer, self._now, declares_gone=gone)
+            concluded = self._concluded(beliefs[user], answer, presence, rows[user])
+            for name in beliefs[user].absences_in(answer):
+                assert name not in concluded or round_.may_conclude(user, name)
+                must = before is None and round_.must_conclude(user, name)
+                assert name in concluded or not must
+            belief = self._believes[user]
+            belief.hears(answer, concluded, round_)
             if before is not None:
-                belief.is_sure = answer is not MISSING
                 if (belief.kinds, belief.presence) != (found[user], presence):
-                    self._believes[user] = before[user]
+                    belief = self._believes[user] = deepcopy(before[user])
+                belief.is_unsure_beside(before[user])
+        if before is None:
+            round_.end(self._believes)
+
+    @staticmethod
+    def _concluded(belief: Belief, answer: Answer, presence: Presence | None, rows: dict[str, str]) -> frozenset[str]:
+        """Return which absences were believed."""
+        if belief.presence is Presence.PRESENT and presence is not Presence.PRESENT:
+            return frozenset({NOT_FOUND if presence is Presence.GONE else INVALID})
+        if presence is not Presence.PRESENT or answer.outcome is not None:
+            return frozenset()
+        return belief.absences_in(answer) - rows.keys()
+
+    async def _counted(self) -> set[UUID]:
+        """Return the users that verdicts count, as it was before the round."""
+        members = [member async for member in self._store.cohort.members(TARGET)]
+        return {
+            member.user_id
+            for member in members
+            if member.intent is Intent.ACTIVE and self._believes[member.user_id].presence is Presence.PRESENT
+        }
 
     async def _check(self) -> None:
-        found, rows = await self._found(), defaultdict[Any, dict[str, str]](dict)
-        async for each in self._store.views.connections():
-            rows[each.user_id][each.connection.provider] = each.connection.status
+        found, rows = await self._found(), await self._rows()
         for user, belief in self._believes.items():
             assert found[user] == +belief.kinds
             assert await self._presence(user) == belief.presence
@@ -311,13 +349,19 @@ class Pollers(RuleBasedStateMachine):
         begun = {each.began_by for each in alerts}
         unstable = {(each.user.user_id, each.provider) for each in alerts if each.kind is AlertKind.UNSTABLE}
         async for each in self._store.views.transitions(TransitionFilter()):
-            fires = each.kind in FIRES and not each.baseline and (each.user_id, each.provider) not in unstable
+            fires = is_new_error(each) and not each.baseline and (each.user_id, each.provider) not in unstable
             assert not fires or each.id in begun
         fired = {(str(each.id), "firing") for each in alerts if each.fired_at}
         over = {(str(each.id), "resolved") for each in alerts if each.fired_at and not each.is_open}
         assert fired | over <= self._told
 
     # --- words ---
+
+    async def _rows(self) -> dict[UUID, dict[str, str]]:
+        rows: dict[UUID, dict[str, str]] = defaultdict(dict)
+        async for each in self._store.views.connections():
+            rows[each.user_id][each.connection.provider] = each.connection.status
+        return rows
 
     async def _found(self) -> dict[UUID, Counter[str]]:
         found: dict[UUID, Counter[str]] = defaultdict(Counter)
@@ -337,6 +381,9 @@ class Pollers(RuleBasedStateMachine):
 
     def _pass(self, seconds: int) -> None:
         self._now += timedelta(seconds=seconds, microseconds=1)
+        if seconds < 0:
+            self._faults.step_back(self._now)
+        self._faults.latest = max(self._now, self._faults.latest or self._now)
 
     def _run(self, step: Awaitable[T]) -> T:
         async def awaited() -> T:

@@ -174,7 +174,7 @@ async def test_an_erased_user_is_listed_and_not_registered() -> None:
     """A person who asked to be forgotten stays so."""
     store = MemoryStore()
     await found(Paged(3, 500), store)
-    await store.cohort.erase(TARGET, user(1))
+    await store.cohort.erase(TARGET, user(1), now=now())
     result = await found(Paged(3, 500), store)
     assert (result.listed, result.added, result.known) == (3, 0, 2)
     assert await store.cohort.member(TARGET, user(1)) is None

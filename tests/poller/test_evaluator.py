@@ -9,6 +9,7 @@ import structlog
 from structlog.testing import LogCapture
 
 from monitor.availability import Availability
+from monitor.core.policy import Policy, Severity
 from monitor.errors import StoreUnavailable
 from monitor.evaluator import AT_ONCE, EvaluationLoop, Evaluator
 from monitor.job_border import JobBorder
@@ -20,7 +21,6 @@ from tests.store.contract_stage import POLICY, Stage, broken, connected
 
 if TYPE_CHECKING:
     from monitor.core.evaluation import Outcome
-    from monitor.core.policy import Policy
     from monitor.ports import Alerts, Taken
 
 USERS: Final = [UUID(int=number) for number in range(1, AT_ONCE + 2)]
@@ -52,17 +52,19 @@ class Failing(MemoryAlerts):
         raise self._error
 
 
-def evaluator(stage: Stage, alerts: Alerts | None = None) -> Evaluator:
+def evaluator(stage: Stage, alerts: Alerts | None = None, policy: Policy = POLICY) -> Evaluator:
     """Return an evaluator of these decisions."""
-    return quiet_evaluator(alerts or stage.store.alerts, POLICY, lambda: stage.now)
+    return quiet_evaluator(alerts or stage.store.alerts, policy, lambda: stage.now)
 
 
-async def looped(stage: Stage, alerts: Alerts | None = None) -> tuple[Recorded, LogCapture, int]:
+async def looped(
+    stage: Stage, alerts: Alerts | None = None, policy: Policy = POLICY
+) -> tuple[Recorded, LogCapture, int]:
     """Let a loop decide until it is stopped; return its metrics, its log, and how often people were to hear of it."""
     metrics, logs, told = Recorded(), LogCapture(), list[None]()
     log = structlog.wrap_logger(structlog.PrintLogger(), processors=[logs])
     loop = EvaluationLoop(
-        evaluator(stage, alerts),
+        evaluator(stage, alerts, policy),
         border=JobBorder(Availability(metrics, log), metrics, log),
         on_told=lambda: told.append(None),
     )
@@ -115,3 +117,93 @@ async def test_a_loop_outlives_a_crash(stage: Stage) -> None:
     _, logs, told = await looped(stage, Failing(stage, RuntimeError("a bug")))
     assert [(each["event"], each["job"]) for each in logs.entries][:1] == [("job.crashed", "evaluate")]
     assert told == 0
+
+
+CRITICAL: Final = Policy(otherwise=Severity.CRITICAL)
+
+
+async def test_a_changed_policy_reaches_all_that_is_open_once(stage: Stage) -> None:
+    """More than a page of it; a replica with the same policy has nothing left to do."""
+    await evaluator(stage).decide()
+    first, second = evaluator(stage, policy=CRITICAL), evaluator(stage, policy=CRITICAL)
+    assert await first.apply_policy()
+    assert await stage.store.outbox.undelivered() == {"log": 2 * len(USERS)}
+    assert not await second.apply_policy()
+    assert not await first.apply_policy()
+    assert {each.severity for each in await stage.open_alerts()} == {Severity.CRITICAL}
+
+
+async def test_a_changed_policy_waits_until_nobody_decides(stage: Stage) -> None:
+    """And goes on where it stopped."""
+    await evaluator(stage).decide()
+    await stage.see(USERS[0], connected())
+    taken = await stage.docket()
+    late = evaluator(stage, policy=CRITICAL)
+    assert not await late.apply_policy()
+    assert await stage.settle(taken)
+    assert await late.apply_policy()
+
+
+async def test_a_changed_policy_is_applied_by_the_loop(stage: Stage) -> None:
+    """Before anything new is decided on."""
+    await evaluator(stage).decide()
+    await stage.deliver()
+    _, _, told = await looped(stage, policy=CRITICAL)
+    assert told == 1
+    assert {each.state for each in await stage.notices()} == {"firing"}
+
+
+class Overtaken(Failing):
+    """Alerts of which another replica takes the lease before anything is written."""
+
+    async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, **_: Any) -> bool:
+        """Write nothing."""
+        del taken, outcome, policy
+        return False
+
+
+class Unreadable(MemoryAlerts):
+    """Alerts of which what is open cannot be read, or of some users alone."""
+
+    def __init__(self, stage: Stage, users: frozenset[UUID] | None = None) -> None:
+        store: Any = stage.store
+        super().__init__(store.alerts._tables)
+        self._users = users
+
+    async def claim_open_alerts(self, *args: Any, **words: Any) -> Taken | None:
+        """Fail where one of the users is among those that are asked for, or always."""
+        taken = await super().claim_open_alerts(*args, **words)
+        if taken is not None and (self._users is None or any(each.user_id in self._users for each in taken.members)):
+            await self.release(taken)
+            raise ArithmeticError
+        return taken
+
+
+async def test_a_policy_that_cannot_be_applied_at_all_keeps_nothing_new_from_being_decided(stage: Stage) -> None:
+    """The crash is logged and shown by readiness after that, and nobody is named for it."""
+    await evaluator(stage).decide()
+    await stage.see(USERS[0], connected())
+    _, logs, told = await looped(stage, Unreadable(stage), CRITICAL)
+    assert {(each["event"], each.get("job")) for each in logs.entries} == {("job.crashed", "evaluate")}
+    assert told == 1
+    assert len(await stage.open_alerts()) == len(USERS) - 1
+
+
+async def test_a_policy_that_cannot_be_applied_to_some_users_is_applied_to_the_rest(stage: Stage) -> None:
+    """On both sides of a page's end, and once: the next call does nothing more."""
+    failing = {USERS[0], USERS[250], USERS[-1]}
+    await evaluator(stage).decide()
+    hurt = evaluator(stage, Unreadable(stage, frozenset(failing)), CRITICAL)
+    assert await hurt.apply_policy()
+    left = {each.user.user_id for each in await stage.open_alerts() if each.severity is not Severity.CRITICAL}
+    assert left == failing
+    assert not await hurt.apply_policy()
+
+
+async def test_a_changed_policy_is_not_applied_by_who_lost_the_lease(stage: Stage) -> None:
+    """It is tried again at the next tick."""
+    await evaluator(stage).decide()
+    overtaken = Overtaken(stage, RuntimeError("not raised"))
+    late = evaluator(stage, overtaken, Policy(otherwise=Severity.INFO))
+    assert not await late.apply_policy()
+    assert {each.severity for each in await stage.open_alerts()} == {Severity.WARNING}

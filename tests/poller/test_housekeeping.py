@@ -15,7 +15,7 @@ from monitor.core.target_health import PollAnswer
 from monitor.errors import StoreUnavailable
 from monitor.housekeeping import Pruning, Retention, TargetJobs
 from monitor.pacing import Pacer
-from monitor.ports import Answer, Done, ListedUser, UserPage
+from monitor.ports import Answer, ListedUser, UserPage
 from monitor.store.memory import MemoryStore
 from tests.poller.rig import TARGET, user
 from tests.poller.world import REJECTED, FakeJunction
@@ -150,7 +150,7 @@ async def test_pruning_deletes_by_age_and_says_how_much() -> None:
     for rows in (connected(), broken(), connected()):
         await stage.see(ANN, rows)
     await stage.decide()
-    await store.outbox.settle(await stage.notices(), Done.DELIVERED, now=stage.now)
+    await stage.deliver()
 
     async def pause() -> None:
         pauses.append(None)

@@ -168,8 +168,8 @@ class Twins(RuleBasedStateMachine):
     @rule(where=targets, user=users)
     def erase(self, where: str, user: UUID) -> None:
         """Erase a user."""
-        self._next()
-        self._both(lambda side: side.store.cohort.erase(where, user))
+        now = self._next()
+        self._both(lambda side: side.store.cohort.erase(where, user, now=now))
 
     @rule(where=targets, seconds=st.sampled_from([10, 600]))
     def bring_forward(self, where: str, seconds: int) -> None:

@@ -14,7 +14,7 @@ from monitor.core.judge import CALM, Cadence, TargetView
 from monitor.core.model import Connection, Snapshot
 from monitor.core.policy import Policy, Severity
 from monitor.core.target_health import Fault, TargetHealth, TargetVerdict
-from monitor.ports import ListedUser, TransitionFilter
+from monitor.ports import Done, ListedUser, TransitionFilter
 from tests.store import contract_kept as kept
 from tests.store.telling import all_waiting
 
@@ -203,6 +203,15 @@ class Stage:
     async def counts(self) -> dict[Key, int]:
         """Return the counts that are not zero."""
         return {key: amount for key, amount in (await self.store.views.counts()).items() if amount}
+
+    async def claim_notifications(self, sink: str = "log") -> list[Notice]:
+        """Take in hand what waits for a sink and is held back by nothing."""
+        return await self.store.outbox.claim(sink, limit=100, now=self.now, lease=LEASE)
+
+    async def deliver(self, sink: str = "log") -> None:
+        """Let a sink be done with all that waits for it."""
+        while claimed := await self.claim_notifications(sink):
+            await self.store.outbox.settle(claimed, Done.DELIVERED, now=self.now)
 
     async def notices(self) -> list[Notice]:
         """Return all notices that wait."""

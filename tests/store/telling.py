@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 
 from monitor.core.alerting import AlertState
+from monitor.core.policy import Severity
 from monitor.events import CONNECTION_ALERT, INCIDENT_ALERT
 from monitor.ports import AlertView, IncidentView, ListedUser, Notice
 from monitor.store import rows
@@ -146,6 +147,18 @@ class Teller:
         async with self._writing() as connection:
             await connection.execute(over)
 
+    async def soften(self, number: int, severity: str) -> None:
+        """Let an alert that fires have another severity, as the tables have it."""
+        if isinstance(self.store, MemoryStore):
+            tables: Any = self.store._outbox._tables
+            filed = tables.alerts[alert_id(number)]
+            softer = replace(filed.view.alert, severity=Severity(severity))
+            tables.file(filed.key, replace(filed.view, alert=softer))
+            return
+        softened = update(alerts).where(alerts.c.id == alert_id(number)).values(severity=severity)
+        async with self._writing() as connection:
+            await connection.execute(softened)
+
     async def open_incident(self, number: int) -> None:
         """Let an incident be open, as the tables have it; its target is there."""
         if isinstance(self.store, MemoryStore):
@@ -161,7 +174,7 @@ class Teller:
     def _alert(self, number: int, member: int, target: int) -> dict[str, Any]:
         moments = dict.fromkeys(("began_at", "confirmed_at", "fired_at"), self.now)
         words = {"kind": "error", "provider": "fitbit", "resource": "", "severity": "warning", "state": "firing"}
-        ids = {"id": alert_id(number), "member": member, "target_id": target, "began_by": UUID(int=0)}
+        ids = {"id": alert_id(number), "member": member, "target_id": target, "began_by": UUID(int=0), "updates": 0}
         return ids | words | moments | {"reason": "errored"}
 
     def _incident(self, number: int, target: int | None) -> dict[str, Any]:

@@ -143,7 +143,8 @@ async def test_a_notice_that_was_written_does_not_wait(stage: Stage) -> None:
     await stage.register(ANN, BOB)
     await fire(stage, ANN)
     await fire(stage, BOB)
-    first, second = await stage.notices()
+    first, second = await stage.store.outbox.claim("log", limit=2, now=stage.now, lease=LEASE)
+    await stage.store.outbox.release([second])
     for _ in range(2):
         await stage.store.outbox.settle([first], Done.DELIVERED, now=stage.now)
     assert [each.id for each in await stage.notices()] == [second.id]
@@ -175,17 +176,22 @@ async def test_a_removed_user_has_its_alerts_resolved(stage: Stage) -> None:
     assert await firing(stage) == {}
 
 
-async def test_a_user_that_comes_back_has_no_alert_until_something_happens(stage: Stage) -> None:
-    """Its error is known; only a transition fires."""
+async def test_an_error_that_outlasts_the_removal_of_its_user_fires_again(stage: Stage) -> None:
+    """As an alert of its own, with the transition of that error, once the user was observed again."""
     await stage.register(ANN)
     await fire(stage, ANN)
     await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
     await stage.decide()
+    stage.later(minutes=1)
     await stage.register(ANN)
+    assert await stage.take_docket() is None
     await stage.see(ANN, broken())
     await stage.decide()
-    assert await stage.open_alerts(ANN) == []
-    assert len(await stage.notices()) == 2
+    first, ended, again = [each.payload for each in await stage.notices()]
+    assert [each["state"] for each in (first, ended, again)] == ["firing", "resolved", "firing"]
+    assert first["alert_id"] == ended["alert_id"] != again["alert_id"]
+    assert first["transition_id"] == again["transition_id"]
+    assert await stage.take_docket() is None
 
 
 async def test_a_paused_user_keeps_its_alerts(stage: Stage) -> None:

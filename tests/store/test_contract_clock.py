@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from monitor.core.alerting import AlertState
+from monitor.core.model import Intent
 from monitor.core.policy import Flapping, IncidentRule
 from monitor.ports import LONGEST_RETRY, Done
 from tests.store import contract_kept as kept
-from tests.store.contract_stage import ANN, BOB, LEASE, POLICY, broken, connected
+from tests.store.contract_stage import ANN, BOB, LEASE, POLICY, TARGET, broken, connected
 from tests.store.test_contract_incidents import RULE, USERS, see_all
 from tests.store.test_contract_incidents import break_ as break_and_decide
 
@@ -199,3 +200,18 @@ async def test_what_was_sent_by_a_clock_ahead_uses_up_no_minute(teller: Teller, 
     await teller.store.outbox.settle(await teller.claim(), Done.DELIVERED, now=teller.now)
     assert await teller.store.outbox.sent_since("pager", minute) == 0
     assert await teller.store.outbox.sent_since("pager", teller.now) == 3
+
+
+@each_step
+async def test_an_error_that_outlasts_a_removal_fires_again(stage: Stage, step: timedelta) -> None:
+    """Also where the user was added again while the clock was ahead, and is observed after it was set back."""
+    await stage.register(ANN)
+    await break_(stage, ANN)
+    await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.now)
+    await stage.decide()
+    stage.now += step
+    await stage.register(ANN)
+    stage.now -= step
+    await stage.see(ANN, broken())
+    await stage.decide()
+    assert [each.state for each in await stage.open_alerts()] == [AlertState.FIRING]

@@ -286,7 +286,7 @@ async def test_a_user_erased_in_between_is_left_out(stage: Stage) -> None:
     await stage.register(ANN, BOB)
     await break_(stage, ANN, BOB)
     taken = await stage.docket()
-    await stage.store.cohort.erase(TARGET, ANN)
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     assert await stage.settle(taken)
     assert [each.alert.user.user_id for each in await stage.alerts()] == [BOB]
     assert [each.payload["user_id"] for each in await stage.notices()] == [str(BOB)]
@@ -297,7 +297,7 @@ async def test_a_user_erased_and_back_in_between_is_another_one(stage: Stage) ->
     await stage.register(ANN)
     await break_(stage, ANN)
     taken = await stage.docket()
-    await stage.store.cohort.erase(TARGET, ANN)
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     stage.later(seconds=1)
     await stage.register(ANN)
     assert await stage.settle(taken)
@@ -311,7 +311,7 @@ async def test_what_is_queued_after_an_erasure_is_not_settled_with_it(stage: Sta
     await stage.see(BOB, connected())
     await break_(stage, ANN)
     taken = await stage.docket()
-    await stage.store.cohort.erase(TARGET, ANN)
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     await stage.see(BOB, broken())
     assert await stage.settle(taken)
     await stage.decide()

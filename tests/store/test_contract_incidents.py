@@ -64,7 +64,7 @@ async def one(stage: Stage) -> Incident:
 async def news(stage: Stage) -> list[tuple[object, ...]]:
     """Return what people heard of incidents: state, users, those still broken, updates."""
     told = [dict(each.payload) for each in await stage.notices()]
-    return [(each["state"], each["users"], each["broken"], each["updates"]) for each in told if "updates" in each]
+    return [(each["state"], each["users"], each["broken"], each["updates"]) for each in told if "users" in each]
 
 
 async def firing(stage: Stage) -> dict[str, int]:
@@ -262,7 +262,7 @@ async def test_what_was_an_incident_is_not_usual(wave: Stage) -> None:
 async def test_an_erased_user_is_no_member_any_more(wave: Stage) -> None:
     """How many were hit stays; who is still broken is counted anew."""
     await break_(wave, USERS[:3])
-    await wave.store.cohort.erase(TARGET, USERS[0])
+    await wave.store.cohort.erase(TARGET, USERS[0], now=wave.now)
     (incident,) = (await wave.docket()).docket.incidents
     assert (incident.users, incident.broken) == (3, 2)
     assert await firing(wave) == {"info": 2}

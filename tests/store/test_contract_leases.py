@@ -122,7 +122,7 @@ async def test_a_user_erased_after_its_claim_is_not_written(stage: Stage) -> Non
     """An erased user leaves no trace, whoever had it in hand."""
     await stage.register(ANN)
     verdict = await stage.seen(ANN, broken())
-    await stage.store.cohort.erase(TARGET, ANN)
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     assert await stage.store.polls.known([verdict.claim]) == {}
     await refused(stage, verdict)
 
@@ -131,7 +131,7 @@ async def test_the_claim_of_an_erased_user_never_fits_another(stage: Stage) -> N
     """A key that was used is not used again for somebody else."""
     await stage.register(ANN)
     verdict = await stage.seen(ANN, connected())
-    await stage.store.cohort.erase(TARGET, ANN)
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     await stage.register(BOB)
     await stage.take(BOB)
     await refused(stage, verdict)
@@ -141,7 +141,7 @@ async def test_the_claim_of_an_erased_user_does_not_fit_its_next_registration(st
     """Who is registered again starts from nothing."""
     await stage.register(ANN)
     verdict = await stage.seen(ANN, connected())
-    await stage.store.cohort.erase(TARGET, ANN)
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     await stage.register(ANN)
     await stage.take(ANN)
     await refused(stage, verdict)
@@ -151,7 +151,7 @@ async def test_the_release_of_an_erased_user_changes_nothing(stage: Stage) -> No
     """Nor is it an error."""
     await stage.register(ANN, BOB)
     claim = await stage.take(ANN)
-    await stage.store.cohort.erase(TARGET, ANN)
+    await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     await stage.store.polls.release([claim])
     assert await stage.claim() == [BOB]
 

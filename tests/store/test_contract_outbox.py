@@ -126,6 +126,18 @@ async def test_only_who_has_a_notice_in_hand_gives_it_back(teller: Teller) -> No
     assert [each.attempts for each in await teller.claim()] == [0]
 
 
+async def test_only_who_has_a_notification_in_hand_is_done_with_it(teller: Teller) -> None:
+    """What another process sends by now is marked by that one."""
+    await teller.tell(1)
+    slept = await teller.claim()
+    teller.now += LEASE
+    taken = await teller.claim()
+    await teller.store.outbox.settle(slept, Done.GAVE_UP, now=teller.now)
+    assert (await teller.store.outbox.undelivered())["pager"] == 1
+    await teller.store.outbox.settle(taken, Done.DELIVERED, now=teller.now)
+    assert await teller.store.outbox.sent_since("pager", teller.now) == 1
+
+
 async def test_a_notice_is_done_with_once(teller: Teller) -> None:
     """The first word stands, and one that is not there any more is no error."""
     await teller.tell(1)

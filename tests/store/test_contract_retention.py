@@ -119,8 +119,8 @@ async def test_a_notice_that_waits_is_never_pruned(stage: Stage) -> None:
     await stage.see(ANN, broken())
     await stage.see(ANN, connected())
     await stage.decide()
-    fired, resolved = await stage.notices()
-    await stage.store.outbox.settle([fired], Done.DELIVERED, now=stage.now)
+    _, resolved = await stage.notices()
+    await stage.store.outbox.settle(await stage.claim_notifications(), Done.DELIVERED, now=stage.now)
     await stage.store.upkeep.prune_alerts(stage.now + LATER, limit=10)
     assert [each.id for each in await stage.notices()] == [resolved.id]
 

@@ -14,6 +14,7 @@ from structlog.testing import LogCapture
 
 from monitor.core import wording
 from monitor.core.model import Intent
+from monitor.core.policy import Policy, Severity
 from monitor.evaluator import Evaluator
 from monitor.store import notices
 from monitor.store.memory import MemoryStore
@@ -75,9 +76,9 @@ class Evaluated:
         store: Any = self.stage.store
         if isinstance(store, MemoryStore):
             queue = store._alerts._tables.undecided
-            for number, (key, each) in list(queue.items()):
-                if each is not None and each.user_id == user:
-                    queue[number] = key, replace(each, error_type=ODD)
+            for number, entry in list(queue.items()):
+                if entry.transition is not None and entry.transition.user_id == user:
+                    queue[number] = replace(entry, transition=replace(entry.transition, error_type=ODD))
             return
         waits = transitions.c.id.in_(select(undecided.c.transition_id))
         spoilt = "?" + transitions.c.kind
@@ -88,8 +89,9 @@ class Evaluated:
         store: Any = self.stage.store
         if isinstance(store, MemoryStore):
             tables = store._alerts._tables
-            for number, (key, each) in list(tables.undecided.items()):
-                tables.undecided[number] = key, each and tables.transitions[each.id][1]
+            for number, entry in list(tables.undecided.items()):
+                stored = entry.transition and tables.transitions[entry.transition.id][1]
+                tables.undecided[number] = replace(entry, transition=stored)
             return
         is_spoilt = transitions.c.kind.like("?%")
         await self._write(update(transitions).where(is_spoilt).values(kind=func.substr(transitions.c.kind, 2)))
@@ -222,13 +224,122 @@ async def test_a_removal_that_was_set_aside_ends_alerts_later(evaluated: Evaluat
     assert await evaluated.stage.open_alerts() == []
 
 
+async def test_a_removal_that_was_set_aside_ends_nothing_once_the_user_is_back(evaluated: Evaluated) -> None:
+    """Its alert went on all the time, and nothing would start it again."""
+    stage = evaluated.stage
+    await stage.register(ANN)
+    await evaluated.break_(ANN)
+    await evaluated.decide()
+    await stage.see(ANN, broken(), broken("oura"))
+    await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.later(minutes=1))
+    await evaluated.poison(ANN)
+    await evaluated.decide()
+    await evaluated.cure()
+    await stage.register(ANN)
+    await stage.see(ANN, broken(), broken("oura"))
+    await evaluated.decide()
+    await evaluated.restarted().decide()
+    assert sorted(each.provider for each in await stage.open_alerts()) == ["fitbit", "oura"]
+    assert await kept.undecided(stage.store) == 0
+
+
+async def test_an_addition_that_was_set_aside_starts_alerts_again_later(evaluated: Evaluated) -> None:
+    """Whatever was evaluated of another connection meanwhile."""
+    stage = evaluated.stage
+    await stage.register(ANN)
+    await evaluated.break_(ANN)
+    await evaluated.decide()
+    await stage.store.cohort.set_intent(TARGET, [ANN], Intent.REMOVED, now=stage.later(minutes=1))
+    await evaluated.decide()
+    await stage.register(ANN)
+    await stage.see(ANN, broken(), broken("oura"))
+    await evaluated.poison(ANN)
+    await evaluated.decide()
+    assert evaluated.said() == [str(ANN)]
+    await stage.see(ANN, broken(), connected("oura"))
+    await evaluated.decide()
+    await evaluated.cure()
+    await evaluated.restarted().decide()
+    assert [each.provider for each in await stage.open_alerts()] == ["fitbit"]
+
+
+async def test_an_error_that_is_only_stamped_anew_fires_when_it_is_tried_again(evaluated: Evaluated) -> None:
+    """The same error with another time starts no alert of its own, so the first transition is still needed."""
+    stage = evaluated.stage
+    await stage.register(ANN)
+    await evaluated.break_(ANN)
+    await evaluated.poison(ANN)
+    await evaluated.decide()
+    await stage.see(ANN, broken(errored_at=stage.now))
+    await evaluated.decide()
+    await evaluated.cure()
+    await evaluated.restarted().decide()
+    assert await evaluated.fired() == [ANN]
+
+
+async def test_an_open_alert_that_cannot_be_read_keeps_no_policy_from_the_others(evaluated: Evaluated) -> None:
+    """It is logged, what is new is decided on, and the next daemon applies the policy to it."""
+    stage = evaluated.stage
+    await stage.register(ANN, BOB, CID)
+    await evaluated.break_(ANN, BOB, CID)
+    await evaluated.decide()
+    restore = await _spoil_alert(evaluated, ANN)
+    stage.policy = Policy(otherwise=Severity.CRITICAL)
+    evaluator = evaluated.restarted()
+    assert await evaluator.apply_policy()
+    assert evaluated.said() == [str(ANN)]
+    assert not await evaluator.apply_policy()
+    await restore()
+    assert await _severities(evaluated) == {ANN: "warning", BOB: "critical", CID: "critical"}
+    assert await evaluated.restarted().apply_policy()
+    assert set((await _severities(evaluated)).values()) == {"critical"}
+
+
+async def test_a_policy_that_could_not_be_applied_is_tried_again(
+    evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once an hour, so nobody has to restart the daemon for a fault that passed."""
+    stage = evaluated.stage
+    await stage.register(ANN, BOB)
+    await evaluated.break_(ANN, BOB)
+    await evaluated.decide()
+    restore = await _spoil_alert(evaluated, ANN)
+    stage.policy = Policy(otherwise=Severity.CRITICAL)
+    evaluator = evaluated.restarted()
+    await evaluator.apply_policy()
+    await evaluated.decide()
+    await restore()
+    assert not await evaluator.apply_policy()
+    monkeypatch.setattr(evaluator, "_policy_retry_at", 0.0)
+    assert await evaluator.apply_policy()
+    assert set((await _severities(evaluated)).values()) == {"critical"}
+
+
+async def test_an_incident_that_cannot_be_read_keeps_no_policy_from_the_alerts(evaluated: Evaluated) -> None:
+    """Of other kinds; incidents are told apart before users are."""
+    stage = evaluated.stage
+    stage.policy = replace(POLICY, incident=RULE)
+    evaluated.restarted()
+    await stage.register(*(crowd := [UUID(int=number) for number in range(10, 20)]), CID)
+    await evaluated.break_(*crowd)
+    await stage.see(CID, connected("oura"))
+    await stage.see(CID, broken("oura"))
+    await evaluated.decide()
+    restore = await _spoil_incident(evaluated)
+    stage.policy = Policy(otherwise=Severity.CRITICAL, incident=RULE)
+    await evaluated.restarted().apply_policy()
+    assert [each["incident_id"] for each in evaluated.logs.entries if "incident_id" in each] != []
+    await restore()
+    assert (await _severities(evaluated))[CID] == "critical"
+
+
 async def test_an_erased_user_leaves_nothing_set_aside(evaluated: Evaluated) -> None:
     """Erasing reaches what could not be evaluated, too."""
     await evaluated.stage.register(ANN)
     await evaluated.break_(ANN)
     await evaluated.poison(ANN)
     await evaluated.decide()
-    await evaluated.stage.store.cohort.erase(TARGET, ANN)
+    await evaluated.stage.store.cohort.erase(TARGET, ANN, now=evaluated.stage.now)
     assert await kept.undecided(evaluated.stage.store) == 0
     assert (await evaluated.stage.store.views.evaluation_backlog()).entries == 0
 
@@ -305,6 +416,10 @@ async def test_what_cannot_be_written_is_set_aside_too(evaluated: Evaluated, mon
     assert evaluated.said() == [str(ANN)]
 
 
+async def _severities(evaluated: Evaluated) -> dict[UUID, str]:
+    return {each.user.user_id: each.severity.value for each in await evaluated.stage.open_alerts()}
+
+
 async def _spoil_alert(evaluated: Evaluated, user: UUID) -> Callable[[], Awaitable[None]]:
     store: Any = evaluated.stage.store
     if not isinstance(store, MemoryStore):
@@ -327,7 +442,7 @@ async def _spoil_incident(evaluated: Evaluated) -> Callable[[], Awaitable[None]]
         return evaluated.cure
     tables = store._alerts._tables
     ((number, view),) = tables.incidents.items()
-    tables.incidents[number] = replace(view, incident=replace(view.incident, told_users=ODD))
+    tables.incidents[number] = replace(view, incident=replace(view.incident, told_users=ODD, severity=ODD))
 
     async def restore() -> None:
         tables.incidents[number] = view

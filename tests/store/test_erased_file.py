@@ -41,7 +41,7 @@ async def erased_beside_a_reader(url: str) -> Stage:
     await stage.see(ANN, connected())
     await stage.see(ANN, broken(error_message=SECRET.decode()))
     with reading(url):
-        assert await stage.store.cohort.erase(TARGET, ANN)
+        assert await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
         assert not await stage.store.upkeep.purge_log()
         assert holding(url) == {"-wal"}
     return stage
@@ -54,7 +54,7 @@ async def test_an_erased_text_is_in_no_file(migrated_sqlite_url: str) -> None:
     await stage.see(ANN, connected())
     await stage.see(ANN, broken(error_message=SECRET.decode()))
     assert holding(migrated_sqlite_url)
-    assert await stage.store.cohort.erase(TARGET, ANN)
+    assert await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
     assert await stage.store.upkeep.purge_log()
     assert holding(migrated_sqlite_url) == set()
     await stage.store.aclose()
@@ -74,7 +74,7 @@ async def test_a_reader_that_ends_in_time_is_waited_for(migrated_sqlite_url: str
     await stage.register(ANN)
     with reading(migrated_sqlite_url):
         await stage.see(ANN, broken(error_message=SECRET.decode()))
-        await stage.store.cohort.erase(TARGET, ANN)
+        await stage.store.cohort.erase(TARGET, ANN, now=stage.now)
         purging = asyncio.create_task(stage.store.upkeep.purge_log())
         await asyncio.sleep(1)
     assert await purging

@@ -183,7 +183,7 @@ async def join(store: SqlStore) -> None:
     await store.cohort.register(TARGET, listed, now=NOW, revive=True)
     await store.cohort.set_intent(TARGET, [SOMEBODY], Intent.PAUSED, now=NOW)
     await store.cohort.set_intent(TARGET, [SOMEBODY], Intent.REMOVED, now=NOW)
-    assert await store.cohort.erase(TARGET, SOMEBODY)
+    assert await store.cohort.erase(TARGET, SOMEBODY, now=NOW)
 
 
 async def first(found: AsyncIterator[Any]) -> Any:

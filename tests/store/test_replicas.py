@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from monitor.core.policy import IncidentRule
+from monitor.events import CONNECTION_ALERT
 from monitor.store import open_store
 from tests.poller.evaluators import quiet_evaluator
 from tests.store import contract_kept as kept
@@ -63,9 +64,9 @@ async def test_replicas_that_decide_at_once_decide_on_each_thing_once(replicas: 
         await each.decide()
     (incident,) = await kept.incidents(one.store)
     assert incident.broken == len(USERS)
-    told = Counter((each.payload["alert_id"], each.payload.get("updates")) for each in await one.notices())
+    told = Counter((each.event, each.alert_id, each.updates) for each in await one.notices())
     assert set(told.values()) == {1}
-    assert len({alert for alert, updates in told if updates is None}) == len(USERS)
+    assert len([event for event, _, _ in told if event == CONNECTION_ALERT]) == len(USERS)
 
 
 async def blocked(url: str, number: int) -> None:
@@ -85,7 +86,7 @@ async def test_a_member_erased_while_its_incident_opens_leaves_right_counts(
     await one.decide()
     await break_(one, USERS[4:5])
     taken = await one.docket()
-    work = {"settle": one.settle(taken), "erase": other.store.cohort.erase(TARGET, USERS[0])}
+    work = {"settle": one.settle(taken), "erase": other.store.cohort.erase(TARGET, USERS[0], now=other.now)}
     async with await psycopg.AsyncConnection.connect(migrated_postgres_url) as holder:
         await holder.execute("LOCK TABLE counts IN EXCLUSIVE MODE")
         tasks = [asyncio.create_task(work.pop(first))]

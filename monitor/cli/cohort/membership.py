@@ -119,4 +119,4 @@ async def _set_intent(
 async def _erase(config: "Config", target: str, user_id: "UUID") -> tuple[bool, bool]:
     """Return whether the user was known, and whether nothing of what was deleted is left in the database's log."""
     async with session.opened(config) as store:
-        return await store.cohort.erase(target, user_id), await store.upkeep.purge_log()
+        return await store.cohort.erase(target, user_id, now=session.clock()), await store.upkeep.purge_log()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.cli.demo.reconcile import ABSENT, Step, Tally, reconcile
-from monitor.core.alerting import FIRES, AlertKind
+from monitor.core.alerting import AlertKind, is_new_error
 from monitor.core.model import Kind, Presence
 from monitor.errors import MonitorError
 from monitor.ports import AlertFilter, TransitionFilter
@@ -73,7 +73,7 @@ async def judged(database: str, http: httpx.AsyncClient, simulator: str, blind: 
         await store.aclose()
     begun = {each.began_by for each in alerts}
     flapping = {(each.user.user_id, each.provider) for each in alerts if each.kind is AlertKind.UNSTABLE}
-    others = [each for each in found if each.kind in FIRES and each.id not in begun]
+    others = [each for each in found if is_new_error(each) and each.id not in begun]
     unstable = sum((each.user_id, each.provider) in flapping for each in others)
     return Verdict(
         tally=reconcile(made(lines), [*map(found_step, found), *pending], blind=blind),

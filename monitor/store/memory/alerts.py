@@ -9,11 +9,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from monitor.core import tally
-from monitor.core.alerting import AlertKind, AlertState
+from monitor.core.alerting import GROUPED, REMOVED, AlertState
 from monitor.core.clock_steps import is_due
 from monitor.core.evaluation import Docket, Entry, has_time_come, wave_keys
 from monitor.core.incidents import USUAL_OVER, Wave, WaveKey, key_of, past_windows, worth_comparing
+from monitor.core.model import Intent
 from monitor.core.policy import Severity
+from monitor.core.policy_change import severity_counts
 from monitor.core.tally import Count, Key
 from monitor.core.wording import JOINED
 from monitor.ports import EVERYTHING, AlertView, IncidentView, SetAside, Taken, WaitingKeys
@@ -27,15 +29,11 @@ if TYPE_CHECKING:
     from monitor.core.alerting import Alert, Decision
     from monitor.core.evaluation import Outcome
     from monitor.core.incidents import Incident
-    from monitor.core.model import Transition, User
+    from monitor.core.model import Connection, Transition, User
     from monitor.core.policy import IncidentRule, Policy
     from monitor.ports import EvaluationScope
     from monitor.ports.alerts import Registration
-    from monitor.store.memory.tables import Tables
-
-
-_Entry = tuple[int, tuple[int, "Transition | None"]]
-"""An entry's number, its user's key, and its transition."""
+    from monitor.store.memory.tables import Tables, Undecided
 
 
 class MemoryAlerts:
@@ -74,7 +72,7 @@ class MemoryAlerts:
     async def waiting(self, policy: Policy, *, limit: int, now: datetime, scope: EvaluationScope) -> WaitingKeys:
         """Return the users and incidents that :meth:`take` would read."""
         found, due, incidents = self._waiting(policy, limit, now, scope)
-        members = [key for _, (key, _) in found] + [self._tables.keys[each.user] for each in due]
+        members = [entry.key for _, entry in found] + [self._tables.keys[each.user] for each in due]
         return WaitingKeys(
             members=list(dict.fromkeys(members)),
             incidents=[each.id for each in incidents],
@@ -83,45 +81,60 @@ class MemoryAlerts:
 
     async def set_aside(self, member: int, *, last_entry: int, reason: str, now: datetime) -> SetAside | None:
         """Leave a user's entries up to ``last_entry`` out of later evaluations and keep them; None: unknown user."""
-        row, tables = self._tables.rows.get(member), self._tables
+        row, queue = self._tables.rows.get(member), self._tables.undecided
         if row is None:
             return None
-        theirs = [number for number, (key, _) in tables.undecided.items() if key == member and number <= last_entry]
-        new = {number: f"{now}: {reason}" for number in theirs if number not in tables.set_aside}
-        tables.set_aside.update(new)
-        return SetAside(user=row.user, entries=len(new))
+        theirs = {
+            number: replace(entry, set_aside=f"{now}: {reason}")
+            for number, entry in queue.items()
+            if entry.key == member and number <= last_entry and entry.set_aside is None
+        }
+        queue.update(theirs)
+        return SetAside(user=row.user, entries=len(theirs))
 
     async def retry_set_aside(self) -> int:
         """Put entries that were set aside back into the queue and return how many; see the port."""
-        waiting = self._tables.waiting()
-        for number in list(self._tables.set_aside):
-            if self._is_superseded(number, waiting):
-                self._tables.drop_entry(number)
-        put_back = len(self._tables.set_aside)
-        self._tables.set_aside.clear()
-        return put_back
+        queue, waiting = self._tables.undecided, self._tables.waiting()
+        aside = {number: entry for number, entry in queue.items() if entry.set_aside is not None}
+        superseded = [number for number, entry in aside.items() if self._is_superseded(number, entry, waiting)]
+        for number, entry in aside.items():
+            queue[number] = replace(entry, set_aside=None)
+        for number in superseded:
+            del queue[number]
+        return len(aside) - len(superseded)
 
-    def _is_superseded(self, number: int, waiting: Collection[UUID]) -> bool:
-        """Whether a later transition of the same connection, or of the whole user, was evaluated already."""
-        key, entry = self._tables.undecided[number]
-        at = entry.observed_at if entry else self._tables.removed_at[number]
-        provider = entry and entry.provider
+    def _is_superseded(self, number: int, entry: Undecided, waiting: Collection[UUID]) -> bool:
+        """Whether what was evaluated later says all that an entry does; see the same condition on the SQL tables."""
+        if entry.is_added:
+            return False
+        if entry.is_removal and self._is_back(number, entry.key):
+            return True
+        provider = entry.transition and entry.transition.provider
         return any(
-            each.observed_at > at and (each.provider is None or provider in {None, each.provider})
-            for each in self._tables.histories.get(key, ())
-            if each.id not in waiting and (entry is not None or not each.baseline)
+            each.observed_at > entry.at and (each.provider is None or provider in {None, each.provider})
+            for each in self._tables.histories.get(entry.key, ())
+            if each.id not in waiting and not each.repeats_error and not (entry.is_removal and each.baseline)
+        )
+
+    def _is_back(self, number: int, key: int) -> bool:
+        """Whether a removed user was added again, and that was evaluated."""
+        if self._tables.rows[key].intent is Intent.REMOVED:
+            return False
+        return not any(
+            later > number and each.key == key and each.is_added for later, each in self._tables.undecided.items()
         )
 
     def _waiting(
         self, policy: Policy, limit: int, now: datetime, scope: EvaluationScope
-    ) -> tuple[list[_Entry], list[Alert], list[Incident]]:
+    ) -> tuple[list[tuple[int, Undecided]], list[Alert], list[Incident]]:
         tables = self._tables
         queue = (
             (number, entry)
             for number, entry in tables.undecided.items()
-            if number not in tables.set_aside
+            if entry.set_aside is None
+            and tables.is_decidable(entry, now)
             and (scope.last_entry is None or number <= scope.last_entry)
-            and (scope.members is None or entry[0] in scope.members)
+            and (scope.members is None or entry.key in scope.members)
         )
         due = [
             each
@@ -130,12 +143,31 @@ class MemoryAlerts:
             and tables.keys[each.user] not in scope.skipped_members
             and (scope.members is None or tables.keys[each.user] in scope.members)
         ]
-        incidents = [
-            each
-            for each in self._open_incidents()
-            if each.id not in scope.skipped_incidents and (scope.incidents is None or each.id in scope.incidents)
-        ]
+        incidents = [each for each in self._open_incidents() if _is_in_scope(each, scope)]
         return list(islice(queue, limit)), sorted(due, key=lambda each: (each.due_at, each.id))[:limit], incidents
+
+    async def open_alert_keys(self, *, limit: int, after: int) -> WaitingKeys:
+        """Return the next users with open alerts, and with the first page the open incidents."""
+        keys = {self._tables.keys[each.user] for each in self._tables.open.values()}
+        return WaitingKeys(
+            members=sorted(key for key in keys if key > after)[:limit],
+            incidents=[] if after else sorted(self._tables.open_incidents),
+        )
+
+    async def claim_open_alerts(
+        self, policy: Policy, *, scope: EvaluationScope, now: datetime, lease: timedelta
+    ) -> Taken | None:
+        """Take the open alerts and incidents in ``scope``; see the port."""
+        del policy  # the twin has all at hand
+        if self._leased_until is not None and not is_due(self._leased_until, now, lease):
+            return None
+        keys = self._tables.keys
+        standing = [each for each in self._tables.open.values() if keys[each.user] in (scope.members or ())]
+        incidents = [each for each in self._open_incidents() if _is_in_scope(each, scope)]
+        docket = Docket(standing=standing, begun=self._begun(standing), incidents=incidents)
+        self._lease, self._leased_until = self._tables.number(), now + lease
+        members = {each.user: self._registration(each.user) for each in standing}
+        return Taken(docket=docket, lease=self._lease, more=False, members=members)
 
     async def settle(self, taken: Taken, outcome: Outcome, policy: Policy, *, sinks: Collection[str]) -> bool:
         """Keep everything that was decided; the lease ends."""
@@ -143,20 +175,21 @@ class MemoryAlerts:
             return False
         decisions = [each for each in outcome.decisions if self._is_there(each.alert.user, taken)]
         # Built before anything is kept: what cannot be built must leave everything as it was.
-        told = [notices.of_incident(step) for step in outcome.incidents]
+        told = [notices.of_incident(step) for step in outcome.incidents if step.told]
         told += [notices.of_alert(self._tables.keys[each.alert.user], each) for each in decisions if each.told]
         moved = tally.of_decisions(decisions)
+        moved.update(severity_counts(decisions))
         moved.update(tally.of_incidents(outcome.incidents))
         await self.release(taken)
         for entry in taken.docket.entries:
-            self._tables.drop_entry(entry.number)
+            self._tables.undecided.pop(entry.number, None)
         for each in decisions:
             self._keep(each)
         for step in outcome.incidents:
             self._tables.incidents[step.incident.id] = IncidentView(incident=step.incident, reason=step.reason)
             if step.was is None:
                 moved.update(self._attach(step.incident, policy))
-        self._tables.enqueue(told, sinks)
+        self._tables.enqueue_decided(told, sinks)
         self._tables.counts.update({key: amount for key, amount in moved.items() if amount})
         return True
 
@@ -174,27 +207,55 @@ class MemoryAlerts:
 
     def _docket(
         self,
-        found: Sequence[_Entry],
+        found: Sequence[tuple[int, Undecided]],
         due: Sequence[Alert],
         incidents: Sequence[Incident],
         policy: Policy,
         now: datetime,
     ) -> Docket:
-        users = {key: self._tables.rows[key].user for _, (key, _) in found}
-        entries = [Entry(number=number, user=users[key], transition=each) for number, (key, each) in found]
+        users = {each.key: self._tables.rows[each.key].user for _, each in found}
+        entries = [self._entry(number, each) for number, each in found]
+        added = [each.key for _, each in found if each.is_added]
+        removed = self._removed(added)
         theirs = frozenset(users.values())
         standing = {each.id: each for each in due}
         if theirs:
             standing |= {each.id: each for each in self._tables.open.values() if each.user in theirs}
-        begun = [each.began_by for each in standing.values() if each.state is AlertState.PENDING]
+        waiting = [each for each in standing.values() if each.state is AlertState.PENDING]
         return Docket(
             entries=entries,
             standing=list(standing.values()),
             history=self._history(users, entries, policy),
-            begun={each: self._tables.transitions[each][1] for each in begun if each in self._tables.transitions},
-            waves=self._waves(entries, standing.values(), policy, now),
+            begun=self._begun([*waiting, *removed]),
+            waves=self._waves(entries, [*standing.values(), *removed], policy, now),
             incidents=incidents,
+            removed=removed,
+            connections={users[key]: self._connections(key) for key in added},
         )
+
+    def _entry(self, number: int, each: Undecided) -> Entry:
+        first = each.transition is not None and each.transition.baseline
+        return Entry(
+            number=number,
+            user=self._tables.rows[each.key].user,
+            transition=each.transition,
+            is_added=each.is_added,
+            origin=self._tables.origin(each.key) if first else None,
+        )
+
+    def _begun(self, alerts: Sequence[Alert]) -> Mapping[UUID, Transition]:
+        known = self._tables.transitions
+        return {each.began_by: known[each.began_by][1] for each in alerts if each.began_by in known}
+
+    def _removed(self, keys: Sequence[int]) -> list[Alert]:
+        """Return the last alerts of users' connections, where these ended because the user was removed."""
+        ended = [each for each in self._tables.alerts.values() if each.key in keys and each.view.resolved_at]
+        ended.sort(key=lambda each: (each.view.resolved_at, each.view.alert.id))
+        latest = {(each.key, each.view.alert.slot): each.view for each in ended}
+        return [each.alert for each in latest.values() if each.reason.startswith(REMOVED)]
+
+    def _connections(self, key: int) -> Mapping[str, Connection]:
+        return {provider: each.connection for provider, each in self._tables.rows[key].connections.items()}
 
     def _history(
         self, users: Mapping[int, User], entries: Sequence[Entry], policy: Policy
@@ -244,7 +305,8 @@ class MemoryAlerts:
 
     def _keep(self, each: Decision) -> None:
         before = self._tables.alerts.get(each.alert.id)
-        fired = each.reason if each.told and each.alert.is_open else before and before.view.fired_reason
+        is_first = each.told and each.alert.is_open and not each.is_renewed
+        fired = each.reason if is_first else before and before.view.fired_reason
         view = AlertView(
             alert=each.alert,
             fired_reason=fired or None,
@@ -276,5 +338,10 @@ class MemoryAlerts:
         return moved
 
 
+def _is_in_scope(incident: Incident, scope: EvaluationScope) -> bool:
+    is_skipped = incident.id in scope.skipped_incidents
+    return not is_skipped and (scope.incidents is None or incident.id in scope.incidents)
+
+
 def _is_alone(alert: Alert) -> bool:
-    return alert.kind is AlertKind.ERROR and alert.incident_id is None
+    return alert.kind in GROUPED and alert.incident_id is None

@@ -11,7 +11,7 @@ from monitor.core.alerting import AlertState
 from monitor.core.judge import NO_DOUBTS
 from monitor.core.model import Intent, Presence, User
 from monitor.ports import Member, Registered
-from monitor.store.memory.tables import Row
+from monitor.store.memory.tables import Row, Undecided
 from monitor.store.words import storable
 
 if TYPE_CHECKING:
@@ -43,12 +43,14 @@ class MemoryCohort:
             if row is None:
                 self._tables.erased.discard(user)
                 came["added"] += 1
-                self._add(user, client_user_id, now)
+                self._add(user, client_user_id, None if revive else each.created_on, now)
                 continue
             back = revive and row.intent is Intent.REMOVED
             came["returned" if back else "known"] += 1
             named = replace(row, client_user_id=row.client_user_id if client_user_id is None else client_user_id)
-            self._replace(row, replace(named, intent=Intent.ACTIVE, next_poll_at=now) if back else named)
+            self._replace(row, _resumed(named, now) if back else named)
+            if back:
+                self._tables.queue(Undecided(key=row.key, at=now, is_added=True))
         return Registered(added=came["added"], returned=came["returned"], known=came["known"])
 
     async def set_intent(
@@ -65,7 +67,7 @@ class MemoryCohort:
             self._decide(each, intent, now)
         return frozenset(each.user.user_id for each in concerned)
 
-    async def erase(self, target: str, user_id: UUID) -> bool:
+    async def erase(self, target: str, user_id: UUID, *, now: datetime) -> bool:
         """Delete every trace of a user, and adjust the counts; running totals stay."""
         key = self._tables.keys.pop(User(target=target, user_id=user_id), None)
         if key is None:
@@ -74,6 +76,7 @@ class MemoryCohort:
         self._tables.counts.subtract(row.counts())
         firing = (each.view.alert for each in self._tables.alerts.values() if each.key == key)
         self._tables.counts.subtract(tally.of_alerts(each for each in firing if each.state is AlertState.FIRING))
+        self._tables.enqueue_ends_of_erased(key, target, now)
         self._tables.erase(key)
         self._tables.erased.add(row.user)
         return True
@@ -104,11 +107,12 @@ class MemoryCohort:
         key = self._tables.keys.get(User(target=target, user_id=user_id))
         return None if key is None else _member(self._tables.rows[key])
 
-    def _add(self, user: User, client_user_id: str | None, now: datetime) -> None:
+    def _add(self, user: User, client_user_id: str | None, created_on: datetime | None, now: datetime) -> None:
         row = Row(
             key=self._tables.number(),
             user=user,
             client_user_id=client_user_id,
+            created_on=created_on,
             registered_at=now,
             next_poll_at=now,
         )
@@ -129,9 +133,14 @@ class MemoryCohort:
 
     def _remove(self, row: Row, now: datetime) -> None:
         self._replace(row, replace(row, intent=Intent.REMOVED, lease=None, leased_until=None))
-        number = self._tables.number()
-        self._tables.undecided[number] = (row.key, None)
-        self._tables.removed_at[number] = now
+        self._forget_addition(row.key)
+        self._tables.queue(Undecided(key=row.key, at=now))
+
+    def _forget_addition(self, key: int) -> None:
+        """Drop that a user was added again: who is removed has no alert that could begin again."""
+        theirs = [number for number, each in self._tables.undecided.items() if each.key == key and each.is_added]
+        for number in theirs:
+            del self._tables.undecided[number]
 
 
 def _is_open(row: Row, intent: Intent) -> bool:

@@ -38,12 +38,9 @@ class MemoryOutbox:
         return [self._lent(number, each, now, lease) for number, each in found]
 
     async def settle(self, notices: Sequence[Notice], done: Done, *, now: datetime) -> None:
-        """Be done with notices; one that was done with already, or is not known any more, is passed over."""
-        for each in notices:
-            row = self._tables.notices.get(each.id)
-            if row is not None and row.written_at is None:
-                row.written_at, row.outcome = now, done
-                row.error = row.lease = row.leased_until = None
+        """Be done with notices that are still held under their lease; others stay as they are."""
+        for row in self._in_hand(notices):
+            row.written_at, row.outcome, row.error = now, done, None
 
     async def retry(self, notices: Sequence[Notice], error: str | None, *, at: datetime) -> None:
         """Give back notices that were tried in vain: they are due again ``at``, and one attempt more was made."""
@@ -78,8 +75,14 @@ class MemoryOutbox:
         page = places[:limit]
         incidents = self._tables.open_incidents if after is None else ()
         told = self._told(sink, {*incidents, *(alert_id for _, alert_id in page)}, AlertState.FIRING)
+        alone = {each.id: each.severity for each in self._tables.open.values() if each.incident_id is None}
         return Firing(
-            alerts=[Standing(event=each.event, alert_id=each.alert_id, payload=each.payload) for each in told.values()],
+            alerts=[
+                Standing(
+                    event=each.event, alert_id=each.alert_id, payload=each.payload, severity=alone.get(each.alert_id)
+                )
+                for each in told.values()
+            ],
             after=page[-1][0] if len(page) == limit else None,
         )
 

@@ -10,12 +10,14 @@ from monitor.core import tally
 from monitor.core.alerting import AlertState
 from monitor.core.clock_steps import is_ahead, is_due
 from monitor.core.judge import NO_DOUBTS, Doubts
+from monitor.core.membership import UserOrigin
 from monitor.core.model import Intent, Presence
 from monitor.ports import LONGEST_RETRY
 from monitor.store.memory.counts import Counts
+from monitor.store.notices import addressed, of_erased
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from typing import Any
     from uuid import UUID
@@ -48,6 +50,7 @@ class Row:
     intent: Intent = Intent.ACTIVE
     presence: Presence = Presence.PRESENT
     reason: str | None = None
+    created_on: datetime | None = None
     observed_at: datetime | None = None
     missing_since: datetime | None = None
     unlisted_at: datetime | None = None
@@ -125,6 +128,25 @@ class Waiting:
         return self.leased_until is None or self.leased_until <= now
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undecided:
+    """What no alert decision was taken on yet: a transition of a user, else its removal, or its addition again.
+
+    ``set_aside`` says why the entry is left out of evaluations, None where it is not.
+    """
+
+    key: int
+    at: datetime
+    transition: Transition | None = None
+    is_added: bool = False
+    set_aside: str | None = None
+
+    @property
+    def is_removal(self) -> bool:
+        """Whether it says that a person removed the user."""
+        return self.transition is None and not self.is_added
+
+
 class Tables:
     """Everything that is stored. Zero counts are kept until they are pruned; keys and leases are never used again."""
 
@@ -136,11 +158,7 @@ class Tables:
         self.ordinals: dict[UUID, int] = {}
         self.notices: dict[int, Waiting] = {}
         self.histories: dict[int, list[Transition]] = {}
-        self.undecided: dict[int, tuple[int, Transition | None]] = {}
-        self.removed_at: dict[int, datetime] = {}
-        """When a user was removed, by the number of the entry that says so."""
-        self.set_aside: dict[int, str] = {}
-        """Why an entry is left out of evaluations, by its number."""
+        self.undecided: dict[int, Undecided] = {}
         self.alerts: dict[UUID, Filed] = {}
         self.open: dict[UUID, Alert] = {}
         self.incidents: dict[UUID, IncidentView] = {}
@@ -169,6 +187,28 @@ class Tables:
             for sink in sinks:
                 self.notices[self.number()] = Waiting(**each, sink=sink)
 
+    def enqueue_decided(self, told: Sequence[Mapping[str, Any]], sinks: Collection[str]) -> None:
+        """Queue what was decided: a firing for each of ``sinks``, an end for the sinks that have the firing."""
+        heard: dict[UUID, list[str]] = {}
+        firing = (each for each in self.notices.values() if each.state == AlertState.FIRING)
+        for each in sorted(firing, key=lambda notice: notice.sink):
+            heard.setdefault(each.alert_id, []).append(each.sink)
+        for notice, sink in addressed(told, sinks, heard):
+            self.notices[self.number()] = Waiting(**notice, sink=sink)
+
+    def enqueue_ends_of_erased(self, key: int, target: str, erased_at: datetime) -> None:
+        """Queue the ends of a user's alerts for the sinks that have their firing but not their end."""
+        theirs = [each for each in self.notices.values() if each.member == key]
+        ended = {(each.alert_id, each.sink) for each in theirs if each.state == AlertState.RESOLVED and each.written_at}
+        heard = {
+            (each.alert_id, each.sink): each
+            for each in theirs
+            if each.state == AlertState.FIRING and (each.written_at is not None or each.lease is not None)
+        }
+        for (alert_id, sink), each in heard.items():
+            if (alert_id, sink) not in ended:
+                self.enqueue([of_erased(alert_id, target, each.payload, each.updates, erased_at)], [sink])
+
     @property
     def open_incidents(self) -> set[UUID]:
         """Incidents that are open now."""
@@ -194,18 +234,35 @@ class Tables:
         self.transitions[transition.id] = (key, transition)
         self.ordinals[transition.id] = self.number()
         self.histories.setdefault(key, []).append(transition)
-        if not transition.baseline:
-            self.undecided[self.number()] = (key, transition)
+        if not transition.baseline or self.origin(key).makes_news(transition):
+            self.queue(Undecided(key=key, at=transition.observed_at, transition=transition))
 
-    def drop_entry(self, number: int) -> None:
-        """Take an entry out of the queue."""
-        self.undecided.pop(number, None)
-        self.removed_at.pop(number, None)
-        self.set_aside.pop(number, None)
+    def queue(self, entry: Undecided) -> None:
+        """Let an alert decision be taken on an entry."""
+        self.undecided[self.number()] = entry
+
+    def origin(self, key: int) -> UserOrigin:
+        """Return when and how a user came into the cohort."""
+        row = self.rows[key]
+        return UserOrigin(
+            registered_at=row.registered_at,
+            created_on=row.created_on,
+            discovered_at=self.discovered_at.get(row.user.target),
+        )
+
+    def is_observed(self, entry: Undecided) -> bool:
+        """Return whether a user that was added again has been observed since; so has any other."""
+        observed_at = self.rows[entry.key].observed_at
+        return not entry.is_added or (observed_at is not None and observed_at >= entry.at)
+
+    def is_decidable(self, entry: Undecided, now: datetime) -> bool:
+        """Return whether an entry can be decided on; see the same condition on the SQL tables."""
+        is_from_ahead = is_ahead(entry.at, now) and self.rows[entry.key].observed_at is not None
+        return self.is_observed(entry) or is_from_ahead
 
     def waiting(self) -> frozenset[UUID]:
         """Return the transitions that no alert decision was taken on yet."""
-        return frozenset(each.id for _, each in self.undecided.values() if each)
+        return frozenset(each.transition.id for each in self.undecided.values() if each.transition)
 
     def forget(self, transition_id: UUID) -> None:
         """Drop a transition that was pruned."""
@@ -243,8 +300,8 @@ class Tables:
         for each_id in [each_id for each_id, filed in self.alerts.items() if filed.key == key]:
             del self.alerts[each_id]
             self.open.pop(each_id, None)
-        for number in [number for number, (owner, _) in self.undecided.items() if owner == key]:
-            self.drop_entry(number)
+        for number in [number for number, each in self.undecided.items() if each.key == key]:
+            del self.undecided[number]
         for number in [number for number, notice in self.notices.items() if notice.member == key]:
             del self.notices[number]
 

@@ -50,8 +50,7 @@ class MemoryViews:
 
     async def evaluation_backlog(self) -> EvaluationBacklog:
         """Return how much waits to be evaluated, and since when."""
-        queue, removed_at = self._tables.undecided, self._tables.removed_at
-        times = [each.observed_at if each else removed_at[number] for number, (_, each) in queue.items()]
+        times = [each.at for each in self._tables.undecided.values() if self._tables.is_observed(each)]
         return EvaluationBacklog(entries=len(times), oldest=min(times, default=None))
 
     async def reported(self, *, since: datetime) -> Mapping[str, int]:
