@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 import ssl
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import httpx
 
 from monitor.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FILE: Final = "SSL_CERT_FILE"
 DIRECTORY: Final = "SSL_CERT_DIR"
@@ -25,20 +29,30 @@ def check_authorities() -> None:
         client_context()
 
 
-def client_context() -> ssl.SSLContext:
-    """Return what servers are verified with.
+def client_context(ca_file: str | None = None) -> ssl.SSLContext:
+    """Return what servers are verified with: the system's authorities, and those in ``ca_file`` beside them.
 
     Raises:
-        ConfigurationError: ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` cannot be used; the text names it and its path.
+        ConfigurationError: ``ca_file``, ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` cannot be used; the text names it and its
+            path.
     """
     file, directory = os.environ.get(FILE), os.environ.get(DIRECTORY)
     # OpenSSL passes over a directory that is not there, and then trusts nobody. A file, where there is one, goes first.
     if directory and not file and not any(Path(each).is_dir() for each in directory.split(os.pathsep)):
         raise ConfigurationError([f"{DIRECTORY}: expected a directory of certificates, {directory} is none"])
-    try:
+    with _naming(FILE, file):
         context = httpx.create_ssl_context()
-    except OSError as error:  # ssl.SSLError is one
-        said = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigurationError([f"{FILE}: expected a file of PEM certificates, {file}: {said}"]) from error
+    if ca_file is not None:
+        with _naming("ca_file", ca_file):
+            context.load_verify_locations(ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+@contextmanager
+def _naming(setting: str, path: str | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # ssl.SSLError is one
+        said = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigurationError([f"{setting}: expected a file of PEM certificates, {path}: {said}"]) from error

@@ -20,6 +20,8 @@ def schema() -> dict[str, Any]:
     """Return the schema; a key that it does not name is refused."""
     config = settings()
     definitions = {name: _without_secrets(each) for name, each in config.pop("$defs").items()}
+    # A login comes by an environment variable: MONITOR_TARGETS__NAME__PROXY from a Secret, in extraEnv.
+    definitions["Target"]["properties"]["proxy"]["anyOf"][0]["pattern"] = "^https?://[^@]+$"
     del config["$schema"], config["properties"]["database"]
     config["properties"]["targets"]["patternProperties"] = {
         pattern: {"anyOf": [each, {"type": "null"}]}

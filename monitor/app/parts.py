@@ -69,6 +69,8 @@ def junction(config: Config, target: TargetConfig) -> JunctionClient:
         max_body_bytes=config.poll.max_body_bytes,
         concurrency=config.poll.concurrency,
         external_user_id=external_user_id(config.privacy),
+        proxy=target.proxy.reveal() if target.proxy else None,
+        ca_file=target.ca_file,
     )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 from pydantic import AfterValidator, BeforeValidator, InstanceOf, PlainSerializer, WithJsonSchema
 
 from monitor.config.expectation import expected
-from monitor.config.secret import MASK, SecretFile, in_file
+from monitor.config.secret import MASK, Secret, SecretFile, in_file
 from monitor.config.wording import described
 
 DEFAULT_DATABASE: Final = "sqlite:///monitor.db"
@@ -96,6 +96,29 @@ def _junction_address(url: str) -> str:
     return address
 
 
+class ProxyURL(Secret):
+    """The address of a proxy, whose user name and password are a secret."""
+
+    __slots__ = ()
+
+    @property
+    def shown(self) -> str:
+        """The address without them."""
+        parts = urlsplit(self.reveal())
+        login, at, host = parts.netloc.rpartition("@")
+        return f"{parts.scheme}://{MASK if login else ''}{at}{host}"
+
+
+def _proxy(url: object) -> Any:
+    if isinstance(url, ProxyURL):
+        return url
+    parts = _split(url, ("http", "https")) if isinstance(url, str) else None
+    if parts is None or parts.path.strip("/") or "?" in str(url) or "#" in str(url):
+        shape = "an address such as http://HOST:PORT or https://USER:PASSWORD@HOST:PORT"
+        raise expected(f"{shape}, special characters in it percent-encoded", got="another form")
+    return ProxyURL(f"{parts.scheme}://{parts.netloc}")
+
+
 def database_address(url: str) -> str:
     """Return a database's address with one of the two schemes that the store knows.
 
@@ -165,6 +188,12 @@ def _host(name: str) -> str:
 Host = Annotated[str, AfterValidator(_host)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 JunctionAddress = Annotated[str, AfterValidator(_junction_address)]
+ProxyAddress = Annotated[
+    InstanceOf[ProxyURL],
+    BeforeValidator(_proxy),
+    PlainSerializer(lambda proxy: proxy.shown, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^https?://[!-~]+$"}),
+]
 DatabaseAddress = Annotated[str, AfterValidator(database_address), PlainSerializer(masked, return_type=str)]
 DatabaseFile = Annotated[
     InstanceOf[SecretFile],

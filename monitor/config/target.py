@@ -1,16 +1,18 @@
 """One Junction team: where it is and with which key it is asked."""
 
+import ssl
 from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from monitor.config.address import JunctionAddress, is_loopback
+from monitor.config.address import JunctionAddress, ProxyAddress, is_loopback
 from monitor.config.duration import Interval
 from monitor.config.expectation import expected
 from monitor.config.place import PREFIXES, TRAP, URLS, Environment, Place, Region, prefix_of
 from monitor.config.secret import Key, KeyFile
 from monitor.config.section import Section
+from monitor.config.serving import File
 
 
 class Target(Section):
@@ -25,6 +27,12 @@ class Target(Section):
 
     base_url: JunctionAddress | None = None
     """Overrides region and environment, for a proxy or a simulator; https://, and http:// only to loopback."""
+
+    proxy: ProxyAddress | None = None
+    """The http:// or https:// URL of a proxy for this target's requests; the environment's proxies are ignored."""
+
+    ca_file: File | None = None
+    """The path of a file of PEM certificates of authorities that are trusted beside the system's; read at the start."""
 
     region: Region | None = Field(default=None, validate_default=True)
     """Where the team lives; null reads it off the key's prefix."""
@@ -48,6 +56,16 @@ class Target(Section):
             got = "neither" if key is None else "both"
             raise expected("exactly one of api_key and api_key_file", got=got, of_section=True)
         return key
+
+    @field_validator("ca_file")
+    @classmethod
+    def _holds_certificates(cls, path: str | None) -> str | None:
+        if path is not None:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+            except OSError:  # ssl.SSLError is an OSError
+                raise expected("a file of certificates in PEM", got=f"{path!r}: none in it") from None
+        return path
 
     @field_validator("region", "environment")
     @classmethod

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from datetime import UTC, datetime
+from functools import partial
 from random import getrandbits
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import httpx
 
 from monitor import __version__
 from monitor.core.model import Outcome
 from monitor.junction import listing, meaning, wire
-from monitor.junction.body import Unreadable, give_back, read_body
-from monitor.junction.deadline import Deadlines
-from monitor.junction.request import Get, Origin
-from monitor.junction.transport import AuthoritiesUnusable, HttpTransport
+from monitor.junction.body import Unreadable, read_body
 from monitor.ports import Answer
+from monitor.tls import client_context
+from monitor.transport import HttpTransport, TrustStoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from monitor.ports import UserPage
 
 USER_AGENT: Final = f"junction-connection-monitor/{__version__}"
+NO_BODY: Final = httpx.ByteStream(b"")
 TRACED: Final = frozenset({Outcome.REJECTED, Outcome.THROTTLED, Outcome.UNAVAILABLE, Outcome.TIMEOUT})
 """Outcomes with which a person may turn to the vendor's support, which finds a request by its trace id."""
 
@@ -46,6 +48,8 @@ class JunctionClient:
         max_body_bytes: int,
         concurrency: int,
         external_user_id: Callable[[str], str | None],
+        proxy: str | None = None,
+        ca_file: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         user_agent: str = USER_AGENT,
     ) -> None:
@@ -58,21 +62,23 @@ class JunctionClient:
             max_body_bytes: the most that is read of a body, as sent and decompressed.
             concurrency: the most connections that are open at once.
             external_user_id: what is kept of the vendor's ``external_user_id``.
+            proxy: the URL of a proxy that every request goes through.
+            ca_file: certificates of authorities that are trusted beside the system's.
             transport: what requests go through instead of the network.
             user_agent: what we call ourselves.
         """
-        base = httpx.URL(base_url)
-        self._origin = Origin.of(base)
-        self._prefix = base.raw_path.decode().rstrip("/")
+        self._base_url = base_url.rstrip("/")
         self._api_key = api_key
-        self._deadlines = Deadlines(timeout.total_seconds())
+        self._seconds = timeout.total_seconds()
         self._max_body_bytes = max_body_bytes
         self._external_user_id = external_user_id
-        self._transport = transport or HttpTransport(concurrency=concurrency, max_body_bytes=max_body_bytes)
+        self._transport = transport or HttpTransport(
+            connections=concurrency, tls=partial(client_context, ca_file), proxy=proxy
+        )
         self._user_agent = user_agent
 
     def __repr__(self) -> str:
-        return f"JunctionClient(host={self._origin.host!r}, api_key='***')"
+        return f"JunctionClient(host={httpx.URL(self._base_url).host!r}, api_key='***')"
 
     async def connections(self, user_id: UUID) -> Answer:
         """Ask for one user's connections."""
@@ -104,7 +110,9 @@ class JunctionClient:
         if not (key.isascii() and key.isprintable() and key.strip()):
             return Answer(outcome=Outcome.REJECTED, code="connect", detail="the API key cannot be sent in a header")
         trace = f"{getrandbits(192):048x}"
-        answer = await self._ask(Get(self._origin, self._prefix + path, self._headers(key, trace)), key)
+        # With a stream httpx prepares no body, which is a third of what a request costs.
+        request = httpx.Request("GET", self._base_url + path, headers=self._headers(key, trace), stream=NO_BODY)
+        answer = await self._ask(request, key)
         return _traced(answer, trace[:32]) if answer.outcome in TRACED else answer
 
     def _headers(self, key: str, trace: str) -> dict[str, str]:
@@ -116,10 +124,10 @@ class JunctionClient:
             "traceparent": f"00-{trace[:32]}-{trace[32:]}-01",
         }
 
-    async def _ask(self, request: Get, key: str) -> Answer:
+    async def _ask(self, request: httpx.Request, key: str) -> Answer:
         response: httpx.Response | None = None
         try:
-            with self._deadlines.one():
+            async with asyncio.timeout(self._seconds):
                 response = await self._transport.handle_async_request(request)
                 body = await read_body(response, self._max_body_bytes)
             return _answered(response, body, key)
@@ -129,7 +137,8 @@ class JunctionClient:
             return self._failed(fault)
         finally:
             if response is not None:
-                await give_back(response)
+                # The response's own aclose does no more, and costs more.
+                await cast("httpx.AsyncByteStream", response.stream).aclose()
 
     def _failed(self, fault: Exception) -> Answer:
         if isinstance(fault, Unreadable):
@@ -138,7 +147,7 @@ class JunctionClient:
             return Answer(
                 outcome=Outcome.TIMEOUT,
                 code="timeout",
-                detail=f"no complete answer within {self._deadlines.seconds:g} s",
+                detail=f"no complete answer within {self._seconds:g} s",
             )
         code = "tls" if _of_tls(fault) else "connect"
         return Answer(outcome=Outcome.UNAVAILABLE, code=code, detail=meaning.cleaned(str(fault)) or None)
@@ -163,7 +172,7 @@ def _traced(answer: Answer, trace: str) -> Answer:
 def _of_tls(fault: BaseException | None) -> bool:
     """Tell whether TLS is at the bottom of ``fault``; httpx has no exception of its own for it."""
     while fault is not None:
-        if isinstance(fault, ssl.SSLError | AuthoritiesUnusable):
+        if isinstance(fault, ssl.SSLError | TrustStoreUnusable):
             return True
         fault = fault.__cause__ or fault.__context__
     return False

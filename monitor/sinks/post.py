@@ -15,6 +15,7 @@ from monitor import __version__
 from monitor.core.wording import clean
 from monitor.ports import Receipt, Reception
 from monitor.tls import client_context
+from monitor.transport import HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -68,14 +69,13 @@ class Poster:
         self._clock = clock
         self._closed_until: dict[str, datetime] = {}
         """By URL, the time before which nothing is sent there."""
+        context = client_context()
         self._client = httpx.AsyncClient(
             headers=HEADERS,
-            verify=client_context(),
             trust_env=False,
             follow_redirects=False,
             timeout=self._seconds,
-            limits=httpx.Limits(max_connections=connections),
-            transport=transport,
+            transport=transport or HttpTransport(connections=connections, tls=lambda: context),
         )
 
     async def post(self, url: str, body: str, headers: Mapping[str, str], *, secrets: Sequence[str]) -> Receipt:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 PARTS: Final = (
     "httpx",
-    "httptools",
     "uvloop",
     "sqlalchemy",
     "aiosqlite",

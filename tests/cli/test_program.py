@@ -121,7 +121,7 @@ def test_a_reader_that_left_is_no_failure(place: Path, spawn: Spawn) -> None:
 
 def test_nothing_heavy_is_imported_for_help() -> None:
     """The program starts quickly."""
-    heavy = "{'sqlalchemy', 'pydantic', 'apscheduler', 'httptools', 'httpx', 'alembic', 'prometheus_client'}"
+    heavy = "{'sqlalchemy', 'pydantic', 'apscheduler', 'aiohttp', 'httpx', 'alembic', 'prometheus_client'}"
     code = f"import sys; from monitor.cli.commands import build; build(); assert not {heavy} & set(sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert (result.returncode, result.stderr) == (0, "")

@@ -116,3 +116,18 @@ def test_an_address_must_be_plain(base_url: str) -> None:
     """No credentials, no query, nothing that two programs could read in two ways."""
     with pytest.raises(ValidationError, match="an address"):
         target(api_key="any", base_url=base_url)
+
+
+def test_the_login_of_a_proxy_is_never_shown() -> None:
+    """Not in what is shown, and in no repr; the client gets it."""
+    found = target(api_key="pk_us_0123456789", proxy="https://ann:open%40sesame@proxy.example.com:3128/")
+    assert found.model_dump(mode="json")["proxy"] == "https://**********@proxy.example.com:3128"
+    assert "sesame" not in repr(found)
+    assert found.proxy is not None
+    assert found.proxy.reveal() == "https://ann:open%40sesame@proxy.example.com:3128"
+
+
+def test_a_proxy_without_a_login_is_shown_whole() -> None:
+    """There is nothing to hide."""
+    found = target(api_key="pk_us_0123456789", proxy="http://proxy.example.com:3128")
+    assert found.model_dump(mode="json")["proxy"] == "http://proxy.example.com:3128"

@@ -183,6 +183,7 @@ def test_only_readiness_depends_on_anything_outside() -> None:
         (["config.poll.intervall=5m"], "at '/config/poll': additional properties 'intervall' not allowed"),
         (["config.poll.interval=5x"], "'5x' does not match pattern"),
         (["config.targets.acme.api_key=pk_us_1"], "additional properties 'api_key' not allowed"),
+        (["config.targets.acme.proxy=http://ann:secret@proxy"], "does not match pattern"),
         (["config.database.url=postgresql://db/monitor"], "additional properties 'database' not allowed"),
         (["config.alerts.sinks.desk.secret=whsec_1"], "additional properties 'secret' not allowed"),
     ],
@@ -210,7 +211,7 @@ def test_the_network_policy_opens_what_the_values_name() -> None:
     """DNS, Junction, the database, the sinks, a proxy; and to the inside the port that is scraped."""
     policy = one("NetworkPolicy", rendered(CHART / "ci" / "everything-values.yaml"))["spec"]
     ports = [port["port"] for rule in policy["egress"] for port in rule["ports"]]
-    assert sorted(ports) == [53, 53, 443, 3128, 6543, 8443, 9093]
+    assert sorted(ports) == [53, 53, 443, 3128, 3129, 6543, 8443, 9093]
     assert policy["ingress"][0]["ports"] == [{"port": "http", "protocol": "TCP"}]
 
 

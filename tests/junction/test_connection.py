@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+import socket
 from typing import TYPE_CHECKING, Any
-from unittest.mock import Mock
 
-import httpx
-import pytest
+import aiohttp
 
+from monitor import transport
 from monitor.core.model import Outcome
-from monitor.junction import transport
-from monitor.junction.connection import Connection
-from tests.junction.clients import LIMIT, USER, client
+from tests.junction.clients import USER, client
 from tests.junction.raw_server import ok, saying, serving
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.junction.raw_server import RawServer
-
-
-def connected() -> tuple[Connection, Mock, Mock]:
-    """Return a connection, the transport under it, and who is told of the end of an exchange."""
-    settled, wire = Mock(), Mock(is_closing=Mock(return_value=False))
-    connection = Connection(LIMIT, settled)
-    connection.connection_made(wire)
-    return connection, wire, settled
 
 
 async def reconnects(first: bytes, **options: Any) -> int:
@@ -101,42 +92,49 @@ async def test_a_connection_that_is_idle_for_long_is_closed_by_us(monkeypatch: p
         assert (await junction.connections(USER)).code == "200"
 
 
-async def test_a_connection_that_broke_before_it_was_used_is_a_fault() -> None:
-    """A server that accepts and hangs up gets no request, and the poll does not wait."""
-    connection, wire, settled = connected()
-    wire.is_closing.return_value = True
-    exchange = connection.ask(b"GET / HTTP/1.1\r\n\r\n")
-    with pytest.raises(httpx.ReadError, match="before an answer"):
-        await exchange.head
-    settled.assert_called_once_with(connection, False)
-    assert not wire.write.called
+async def test_an_old_connection_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is always in use would never notice that the address moved."""
+    monkeypatch.setattr(transport, "MAX_AGE_SECONDS", 0.2)
+    async with serving(saying(ok(b"{}"))) as server, client(server.url) as junction:
+        codes = set()
+        for _ in range(10):
+            codes.add((await junction.connections(USER)).code)
+            await asyncio.sleep(0.05)
+    assert codes == {"200"}
+    assert 2 <= server.accepted <= 5
 
 
-async def test_a_fault_of_tls_keeps_its_cause() -> None:
-    """So that it is told apart from a broken connection."""
-    connection, _, _ = connected()
-    exchange = connection.ask(b"GET / HTTP/1.1\r\n\r\n")
-    connection.connection_lost(ssl.SSLError("bad record mac"))
-    with pytest.raises(httpx.ReadError) as caught:
-        await exchange.head
-    assert isinstance(caught.value.__cause__, ssl.SSLError)
+async def test_connections_are_probed_while_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that vanished without a word is noticed."""
+    opened: list[socket.socket] = []
+    made = transport._socket
+
+    def kept(address: aiohttp.AddrInfoType) -> socket.socket:
+        opened.append(made(address))
+        return opened[-1]
+
+    monkeypatch.setattr(transport, "_socket", kept)
+    async with serving(saying(ok(b"{}"))) as server, client(server.url) as junction:
+        await junction.connections(USER)
+        assert opened[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
-@pytest.mark.parametrize("cut", range(1, 60, 7))
-async def test_an_answer_may_come_in_any_pieces(cut: int) -> None:
-    """Wherever it is cut."""
-    said = ok(b'{"providers": []}', b"x: y")
-    connection, _, settled = connected()
-    exchange = connection.ask(b"GET / HTTP/1.1\r\n\r\n")
-    for start in range(0, len(said), cut):
-        connection.data_received(said[start : start + cut])
-    await exchange.head
-    assert (exchange.status, [each async for each in exchange]) == (200, [b'{"providers": []}'])
-    settled.assert_called_once_with(connection, True)
+async def test_an_address_that_moved_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is looked up again when its cache time has passed."""
+    monkeypatch.setattr(transport, "DNS_CACHE_SECONDS", 0.1)
+    looked_up = 0
 
+    async def resolve(_: object, host: str, port: int = 0, **__: object) -> list[Any]:
+        nonlocal looked_up
+        looked_up += 1
+        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}]
 
-async def test_only_gets_are_sent() -> None:
-    """The transport makes one kind of request."""
-    async with httpx.AsyncClient(transport=transport.HttpTransport(concurrency=1, max_body_bytes=LIMIT)) as other:
-        with pytest.raises(httpx.UnsupportedProtocol, match="only GET"):
-            await other.post("http://127.0.0.1:9/")
+    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    async with (
+        serving(saying(ok(b"{}", b"connection: close"))) as server,
+        client(f"http://junction.test:{server.port}") as junction,
+    ):
+        for pause in (0.0, 0.0, 0.3):
+            await asyncio.sleep(pause)
+            assert (await junction.connections(USER)).code == "200"
+    assert looked_up == 2

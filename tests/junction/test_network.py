@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import ssl
 import time
 import tracemalloc
 from datetime import timedelta
@@ -14,12 +15,14 @@ import httpx
 import pytest
 
 from monitor.core.model import Outcome
-from monitor.junction.transport import HttpTransport
+from monitor.transport import HttpTransport
 from tests.junction.answers import RESPONSE_EXAMPLE
 from tests.junction.clients import KEY, LIMIT, USER, client
 from tests.junction.raw_server import ok, reset, saying, serving
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.junction.raw_server import RawServer, Say
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -166,6 +169,20 @@ async def test_a_chunked_body_is_read() -> None:
         assert (await junction.connections(USER)).body == RESPONSE_EXAMPLE
 
 
+async def test_a_large_body_before_the_end_of_its_connection_is_read(certificate: Path) -> None:
+    """What was received and not yet read is not lost when the server closes, with TLS and without."""
+    body = b" " * 900_000 + b"{}"
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    trusted = str(certificate.with_suffix(".crt"))
+    for context in (None, tls):
+        async with serving(saying(ok(body, b"connection: close"), close=True), context) as server:
+            url = f"http{'s' if context else ''}://localhost:{server.port}"
+            async with client(url, max_body_bytes=1_000_000, ca_file=trusted) as junction:
+                answers = await asyncio.gather(*[junction.connections(USER) for _ in range(20)])
+        assert {(answer.code, len(answer.body)) for answer in answers} == {("200", len(body))}
+
+
 async def test_a_reset_in_the_middle_of_the_body_is_a_broken_connection() -> None:
     """Not the answer was bad, but the way."""
 
@@ -195,6 +212,23 @@ async def test_a_connection_closed_before_the_head_is_not_asked_again() -> None:
     async with serving(saying(close=True)) as server:
         assert await _ask(server) == (Outcome.UNAVAILABLE, "connect")
     assert len(server.heads) == 1
+
+
+async def test_a_stale_connection_is_not_asked_again() -> None:
+    """A connection that the server closes instead of answering is a failed poll; the next one opens another."""
+    served = 0
+
+    async def say(writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        served += 1
+        if served == 2:
+            writer.close()
+        else:
+            writer.write(ok(b"{}"))
+
+    async with serving(say) as server, client(server.url) as junction:
+        codes = [(await junction.connections(USER)).code for _ in range(3)]
+    assert (codes, len(server.heads), server.accepted) == (["200", "connect", "200"], 3, 2)
 
 
 async def test_a_connection_closed_while_idle_is_replaced() -> None:
@@ -229,6 +263,14 @@ async def test_what_is_no_http_is_a_broken_connection(said: bytes) -> None:
         assert await _ask(server) == (Outcome.UNAVAILABLE, "connect")
 
 
+@pytest.mark.parametrize("close", [False, True])
+async def test_a_body_that_stops_being_http_is_a_broken_connection(close: bool) -> None:
+    """Also where the head came long before, and at once instead of at the deadline."""
+    say = saying(HEAD + b"transfer-encoding: chunked\r\n\r\n", b"2\r\n{}\r\n", b"zz\r\n{}\r\n", close=close)
+    async with serving(say) as server, asyncio.timeout(2):
+        assert await _ask(server) == (Outcome.UNAVAILABLE, "connect")
+
+
 async def test_a_body_declared_too_large_is_not_read() -> None:
     """It is refused by its head, and its connection closed."""
     said = HEAD + b"content-length: %d\r\n\r\n" % (LIMIT + 1)
@@ -251,6 +293,52 @@ async def test_an_endless_body_is_cut_at_the_limit() -> None:
         answer = await junction.connections(USER)
         assert (answer.outcome, answer.code) == (Outcome.MALFORMED, "200")
         assert await _closed(server)
+
+
+async def _flood_trailers(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+    while True:
+        writer.write(b"x-trailer: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" * 1000)
+        await writer.drain()
+
+
+async def _flood_head(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD)
+    while True:
+        writer.write(b"x-header: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" * 1000)
+        await writer.drain()
+
+
+@pytest.mark.parametrize("say", [_flood_trailers, _flood_head])
+async def test_endless_headers_and_trailers_are_cut(say: Say) -> None:
+    """Long before the deadline, and before they fill memory."""
+    async with serving(say) as server, client(server.url, timeout=timedelta(seconds=30)) as junction:
+        tracemalloc.start()
+        try:
+            async with asyncio.timeout(10):
+                answer = await junction.connections(USER)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert answer.outcome in {Outcome.UNAVAILABLE, Outcome.MALFORMED}
+        assert peak < 5_000_000
+        assert await _closed(server)
+
+
+async def test_countless_chunks_of_one_byte_cost_no_memory() -> None:
+    """The overhead of each is not kept."""
+    chunks = b"1\r\nx\r\n" * 10_000
+    say = saying(HEAD + b"transfer-encoding: chunked\r\n\r\n", *[chunks] * 20, b"0\r\n\r\n")
+    async with serving(say) as server:
+        tracemalloc.start()
+        try:
+            async with client(server.url, max_body_bytes=200_000, timeout=timedelta(seconds=30)) as junction:
+                answer = await junction.connections(USER)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert len(answer.body) == 200_000
+    assert peak < 4_000_000
 
 
 async def test_a_gzip_bomb_is_bounded_in_memory() -> None:
@@ -304,6 +392,14 @@ async def test_an_unknown_host_is_a_value() -> None:
     assert (answer.outcome, answer.code) == (Outcome.UNAVAILABLE, "connect")
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".test", "1.2.3"])
+async def test_a_host_name_that_is_none_is_a_value(host: str) -> None:
+    """It cannot be looked up."""
+    async with client(f"http://{host}") as junction:
+        answer = await junction.connections(USER)
+    assert (answer.outcome, answer.code) == (Outcome.UNAVAILABLE, "connect")
+
+
 async def test_a_cancelled_poll_closes_its_connection() -> None:
     """Draining at shutdown may cut polls off; nothing stays behind, and the cancellation goes through."""
     async with serving(_hang) as server, client(server.url) as junction:
@@ -313,6 +409,36 @@ async def test_a_cancelled_poll_closes_its_connection() -> None:
         with pytest.raises(asyncio.CancelledError):
             await poll
     assert server.accepted == 1
+
+
+async def test_closing_the_client_ends_those_who_wait_for_a_connection_as_a_value() -> None:
+    """They are not cancelled: nobody asked for that."""
+    async with serving(_hang) as server, client(server.url, concurrency=1) as junction:
+        polls = [asyncio.create_task(junction.connections(USER)) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        await junction.aclose()
+        answers = await asyncio.wait_for(asyncio.gather(*polls), 2)
+    assert [answer.code for answer in answers] == ["connect"] * 3
+
+
+async def test_cancelled_polls_free_their_connections() -> None:
+    """Twenty of them leave all four for those who come after."""
+    hanging = True
+
+    async def say(writer: asyncio.StreamWriter) -> None:
+        if hanging:
+            await asyncio.sleep(60)
+        writer.write(ok(b"{}"))
+
+    async with serving(say) as server, client(server.url, timeout=timedelta(seconds=2)) as junction:
+        polls = [asyncio.create_task(junction.connections(USER)) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        for poll in polls:
+            poll.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
+        hanging = False
+        answers = await asyncio.gather(*[junction.connections(USER) for _ in range(8)])
+    assert [answer.code for answer in answers] == ["200"] * 8
 
 
 @pytest.mark.parametrize("say", [_hang, _drip])
@@ -341,7 +467,17 @@ async def test_a_closed_client_asks_nobody() -> None:
 
 async def test_the_transport_is_one_of_httpx() -> None:
     """It also carries the requests of httpx's own client."""
-    transport = HttpTransport(concurrency=1, max_body_bytes=LIMIT)
+    transport = HttpTransport(connections=1)
     async with serving(saying(ok(b"[]"))) as server, httpx.AsyncClient(transport=transport) as other:
         response = await other.get(f"{server.url}/x?y=1", headers={"a": "b"})
     assert (response.json(), server.heads[0].split(b"\r\n")[0]) == ([], b"GET /x?y=1 HTTP/1.1")
+
+
+async def test_a_path_is_sent_as_it_is_written() -> None:
+    """Nothing is decoded and encoded anew: a signature may be in it."""
+    async with (
+        serving(saying(ok(b"[]"))) as server,
+        httpx.AsyncClient(transport=HttpTransport(connections=1)) as other,
+    ):
+        await other.get(f"{server.url}/a%2Fb/%7Ec?d=%20e+f")
+    assert server.heads[0].startswith(b"GET /a%2Fb/%7Ec?d=%20e+f HTTP/1.1\r\n")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitor.core.model import Outcome
+from tests.conftest import self_signed
 from tests.junction.clients import USER, client
 from tests.junction.raw_server import ok, saying, serving
 
@@ -37,6 +38,27 @@ async def test_a_trusted_certificate_is_accepted(certificate: Path, monkeypatch:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_suffix(".crt")))
     answer, _ = await _ask("localhost", _context(certificate))
     assert (answer.outcome, answer.body) == (None, b'{"providers": []}')
+
+
+async def test_authorities_of_a_target_are_trusted_beside_the_systems(
+    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``ca_file`` adds to them and takes none away."""
+    other = self_signed(tmp_path / "other.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(other.with_suffix(".crt")))
+    for served in (certificate, other):
+        async with serving(SAY, _context(served)) as server:
+            url, trusted = f"https://localhost:{server.port}", str(certificate.with_suffix(".crt"))
+            async with client(url, ca_file=trusted) as junction:
+                assert (await junction.connections(USER)).code == "200"
+
+
+async def test_a_file_of_authorities_that_has_gone_is_a_fault_of_tls(tmp_path: Path) -> None:
+    """It was there at the start; the answer names the file."""
+    async with client("https://127.0.0.1:9", ca_file=str(tmp_path / "gone.pem")) as junction:
+        answer = await junction.connections(USER)
+    assert (answer.outcome, answer.code) == (Outcome.UNAVAILABLE, "tls")
+    assert (answer.detail or "").startswith(f"ca_file: expected a file of PEM certificates, {tmp_path}"[:100])
 
 
 async def test_a_self_signed_certificate_is_refused(certificate: Path) -> None:

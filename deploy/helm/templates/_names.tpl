@@ -86,12 +86,15 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- toYaml (mergeOverwrite $config (dict "alerts" $alerts "privacy" $privacy "database" $database)) -}}
 {{- end -}}
 
-{{- /* Ports that the monitor has to reach, as far as the values tell: Junction's, the database's, the sinks'. */ -}}
+{{- /* Ports that the monitor has to reach, as far as the values tell: Junction's, its proxies', the database's, the sinks'. */ -}}
 {{- define "monitor.egressPorts" -}}
 {{- $ports := concat (list 443) .Values.networkPolicy.egressPorts -}}
 {{- if ne .Values.database.type "sqlite" -}}{{- $ports = concat $ports .Values.database.ports -}}{{- end -}}
 {{- $addresses := list -}}
-{{- range .Values.config.targets -}}{{- $addresses = append $addresses ((. | default dict).base_url | default "") -}}{{- end -}}
+{{- range .Values.config.targets -}}
+{{- $target := . | default dict -}}
+{{- $addresses = concat $addresses (list ($target.base_url | default "") ($target.proxy | default "")) -}}
+{{- end -}}
 {{- range ((.Values.config.alerts | default dict).sinks | default dict) -}}
 {{- $addresses = concat $addresses (.urls | default list) (list (.url | default "")) -}}
 {{- end -}}
