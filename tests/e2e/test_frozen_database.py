@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 BUSY = {"users": 40, "seed": 1, "changes": {"per_second": 4, "rest": 1}}
 POLL_TIMEOUT = 1.0
 """As the daemons of these tests have it."""
-LEEWAY = 2.0
-"""Seconds for what the process does after its deadline: the last lines of the log."""
+LEEWAY = 8.0
+"""Seconds for what the process does after its deadline, on a machine that is busy; without a deadline it took 25."""
 
 
 @contextmanager
