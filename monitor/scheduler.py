@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import timedelta
 
 POLL_TICK: Final = 0.25
 EVALUATE_TICK: Final = 1.0
@@ -28,6 +30,22 @@ STEP: Final = 2.0
 """Seconds by which the time of day must differ from what it should be, to have been set."""
 LIVE_WITHIN: Final = 30.0
 """Seconds after the last tick for which the scheduler counts as alive."""
+
+
+class SteadyInterval(IntervalTrigger):  # type: ignore[misc] # APScheduler has no types
+    """An interval whose missed ticks are not made up for.
+
+    APScheduler counts them one by one: after a clock that is set forward by weeks these are millions, and the process
+    hangs until it has counted them.
+    """
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """Return the next tick after the previous one, and one interval from ``now`` where that has passed."""
+        following: datetime | None = super().get_next_fire_time(previous_fire_time, now)
+        if previous_fire_time is None or following is None or following > now:
+            return following
+        interval: timedelta = self.interval
+        return now + interval
 
 
 class Scheduler:
@@ -49,8 +67,7 @@ class Scheduler:
         times = {} if first is None else {"next_run_time": first}
         self._inner.add_job(
             job,
-            "interval",
-            seconds=seconds,
+            SteadyInterval(seconds=seconds, timezone="UTC"),
             id=name,
             coalesce=True,
             max_instances=1,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.scheduler import Scheduler
+from monitor.scheduler import Scheduler, SteadyInterval
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -64,3 +64,12 @@ async def test_a_clock_set_forward_and_back_between_two_looks_is_a_step(watched:
     assert await watched.ticks_on()
     (step,) = watched.steps
     assert step == pytest.approx(-3600, abs=5)
+
+
+def test_ticks_that_were_missed_are_not_counted_one_by_one() -> None:
+    """A clock that is set forward by a month leads to one tick and the next one an interval later."""
+    trigger = SteadyInterval(seconds=0.25, timezone="UTC")
+    before = datetime(2026, 11, 1, tzinfo=UTC)
+    after = before + timedelta(days=30)
+    assert trigger.get_next_fire_time(before, before) == before + timedelta(seconds=0.25)
+    assert trigger.get_next_fire_time(before, after) == after + timedelta(seconds=0.25)
